@@ -1,0 +1,6 @@
+//! The contract of Prism: messages, checked model, placement of keys, the definitions file.
+//!
+//! Reading order: `pb` (generated), `model`, `placement`, `manifest`, `convert`, `status`.
+
+pub mod model;
+pub mod pb;
