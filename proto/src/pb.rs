@@ -4,6 +4,7 @@
     unreachable_pub,
     unused_qualifications,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     clippy::large_futures,
     reason = "generated code; its documentation is in the .proto files"
 )]
