@@ -1,1 +1,5 @@
-//! Being built.
+//! The control plane of Prism: the truth about a fleet and its distribution.
+//!
+//! Reading order is the order of use, left to right: a module uses only those above it.
+
+pub mod health;
