@@ -1,1 +1,3 @@
-//! Being built.
+//! The data plane of Prism: bytes in, bytes out.
+
+pub mod metrics;

@@ -1,0 +1,60 @@
+//! What `/proc` says about this process.
+
+use std::fs;
+
+use prometheus_client::metrics::MetricType;
+
+/// One number about the process.
+#[derive(Debug)]
+pub(super) struct ProcessValue {
+    /// Name as scraped, but for the `_total` of a counter.
+    pub(super) name: &'static str,
+    /// One sentence for people.
+    pub(super) help: &'static str,
+    /// Counter or gauge.
+    pub(super) kind: MetricType,
+    /// The number now.
+    pub(super) value: f64,
+}
+
+/// Reads what is known; what cannot be read is left out.
+pub(super) fn values() -> Vec<ProcessValue> {
+    let cpu = cpu_seconds().map(|value| ProcessValue {
+        name: "process_cpu_seconds",
+        help: "Processor time used",
+        kind: MetricType::Counter,
+        value,
+    });
+    let resident = resident_bytes().map(|value| ProcessValue {
+        name: "process_resident_memory_bytes",
+        help: "Resident memory",
+        kind: MetricType::Gauge,
+        value,
+    });
+    let files = fs::read_dir("/proc/self/fd")
+        .ok()
+        .map(|entries| ProcessValue {
+            name: "process_open_fds",
+            help: "Open file descriptors",
+            kind: MetricType::Gauge,
+            value: entries.count() as f64,
+        });
+    [cpu, resident, files].into_iter().flatten().collect()
+}
+
+/// Sums user and system time; the two follow the 11th field after the command's closing bracket.
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let after_command = stat.rsplit_once(')')?.1;
+    let mut fields = after_command.split_ascii_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    Some((user + system) / ticks)
+}
+
+fn resident_bytes() -> Option<f64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: f64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as f64)
+}
