@@ -1,5 +1,37 @@
 //! Checked values that all sides share; what is held here has been validated.
 
+mod address;
+mod check;
+mod cluster;
+mod defaults;
+mod draft;
+mod fleet;
+mod limits;
+mod redact;
+mod resource;
+mod secret;
+mod selector;
 mod sharding;
+mod spec;
+mod unsupported;
+mod violation;
+mod word;
 
+#[cfg(test)]
+mod tests;
+
+pub use address::{AddressError, EndpointAddr, ListenAddr};
+pub use cluster::{Cluster, Endpoint, HotKeys, Limits, Probing, Slowlog, Timeouts, TopologyPolicy};
+pub use draft::{
+    AuthDraft, BackendAuthDraft, BackendTlsDraft, BackupRequestDraft, ClientCacheDraft, Draft,
+    EndpointDraft, HotKeysDraft, SlowlogThreshold, TlsDraft, UserDraft,
+};
+pub use fleet::check_fleet;
+pub use limits::{MAX_CLUSTERS, MAX_ENDPOINTS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
+pub use resource::resource_hash;
+pub use secret::{Credentials, Secret, SecretError};
+pub use selector::Selector;
 pub use sharding::{Distribution, Hash, HashBytes, KetamaFloat, Sharding};
+pub use spec::ClusterSpec;
+pub use violation::{Violation, Violations};
+pub use word::{CacheType, MultiKeyPolicy, OnEjection, OnReadmit, ReadPolicy, RolloutMode, Word};
