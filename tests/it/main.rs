@@ -1,0 +1,3 @@
+//! The whole house under test on real servers, one module a behaviour.
+
+mod harness;
