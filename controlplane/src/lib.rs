@@ -3,3 +3,4 @@
 //! Reading order is the order of use, left to right: a module uses only those above it.
 
 pub mod health;
+pub mod probe;
