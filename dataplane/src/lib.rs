@@ -1,3 +1,4 @@
 //! The data plane of Prism: bytes in, bytes out.
 
 pub mod metrics;
+pub mod protocol;

@@ -1,0 +1,91 @@
+//! Finding a row by name, case ignored, through an index built by the compiler.
+
+use super::Command;
+use super::table::ROWS;
+
+/// Every row, in the order of names.
+pub fn all() -> &'static [Command] {
+    ROWS
+}
+
+/// Finds a command or container by `name` in any case; a subcommand is not found here.
+#[inline]
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    let mut at = bucket(name)?;
+    loop {
+        let row = ROWS.get(usize::from(*INDEX.get(at)?))?;
+        if row.name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(row);
+        }
+        at = (at + 1) % BUCKETS;
+    }
+}
+
+/// Finds the subcommand `sub`, in any case, of `container`.
+pub fn lookup_sub(container: &Command, sub: &[u8]) -> Option<&'static Command> {
+    let (head, tail) = (container.name.bytes(), sub.iter());
+    let wanted = || {
+        let tail = tail.clone().map(u8::to_ascii_lowercase);
+        head.clone().chain([b'|']).chain(tail)
+    };
+    let found = ROWS.binary_search_by(|row| row.name.bytes().cmp(wanted()));
+    found.ok().and_then(|at| ROWS.get(at))
+}
+
+const BUCKETS: usize = 1024;
+const VACANT: u16 = u16::MAX;
+/// Open addressing over the names without `|`; holds row numbers, built when the crate is compiled.
+static INDEX: [u16; BUCKETS] = index();
+
+/// Where the search for a name begins: its length, three of its letters, case ignored.
+#[inline]
+const fn bucket(name: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last), Some((_, back))) = (
+        name.first(),
+        name.last(),
+        name.split_at_checked(name.len() / 2),
+    ) else {
+        return None;
+    };
+    let Some(middle) = back.first() else {
+        return None;
+    };
+    let letters = u32::from_le_bytes([*first | 0x20, *middle | 0x20, *last | 0x20, 0]);
+    let mixed = (letters ^ (name.len() as u32) << 24).wrapping_mul(0x9E37_79B1);
+    Some((mixed >> 22) as usize % BUCKETS)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "runs only in the compiler, where a wrong index fails the build"
+)]
+const fn index() -> [u16; BUCKETS] {
+    let mut index = [VACANT; BUCKETS];
+    let mut row = 0;
+    while row < ROWS.len() {
+        let name = ROWS[row].name.as_bytes();
+        if !contains(name, b'|') {
+            let Some(mut at) = bucket(name) else {
+                panic!("a command without a name")
+            };
+            while index[at] != VACANT {
+                at = (at + 1) % BUCKETS;
+            }
+            index[at] = row as u16;
+        }
+        row += 1;
+    }
+    index
+}
+
+const fn contains(text: &[u8], wanted: u8) -> bool {
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        if *first == wanted {
+            return true;
+        }
+        rest = tail;
+    }
+    false
+}
