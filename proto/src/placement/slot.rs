@@ -51,15 +51,17 @@ fn checksum(bytes: &[u8]) -> u16 {
 #[inline]
 fn extend(tables: &[[u16; 256]; 8], crc: u16, word: [u8; 8]) -> u16 {
     let [high, low] = crc.to_be_bytes();
-    let [a, b, c, d, e, f, g, h] = word.map(usize::from);
-    tables[7][a ^ usize::from(high)]
-        ^ tables[6][b ^ usize::from(low)]
-        ^ tables[5][c]
-        ^ tables[4][d]
-        ^ tables[3][e]
-        ^ tables[2][f]
-        ^ tables[1][g]
-        ^ tables[0][h]
+    let bytes = u64::from_le_bytes(word);
+    let byte = |index: u32| ((bytes >> (8 * index)) & 0xff) as usize;
+    // The six that do not wait for the checksum before stand first.
+    tables[5][byte(2)]
+        ^ tables[4][byte(3)]
+        ^ tables[3][byte(4)]
+        ^ tables[2][byte(5)]
+        ^ tables[1][byte(6)]
+        ^ tables[0][byte(7)]
+        ^ tables[7][byte(0) ^ usize::from(high)]
+        ^ tables[6][byte(1) ^ usize::from(low)]
 }
 
 #[cfg(test)]
