@@ -10,6 +10,9 @@ const FILES: [&str; 3] = [
     "prism/discovery/v1/discovery.proto",
 ];
 
+/// Messages whose Debug is written by hand, in `src/pb.rs`.
+const SECRETS: [&str; 1] = ["prism.config.v1.Secret"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=prism");
     let descriptors = protox::compile(FILES, ["."])?;
@@ -18,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".")
         .btree_map(".")
+        .skip_debug(SECRETS)
         .compile_fds(descriptors)?;
     Ok(())
 }

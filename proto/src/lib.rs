@@ -2,6 +2,8 @@
 //!
 //! Reading order: `pb` (generated), `model`, `placement`, `manifest`, `convert`, `status`.
 
+pub mod convert;
 pub mod model;
 pub mod pb;
 pub mod placement;
+pub mod status;

@@ -13,6 +13,12 @@
 pub mod config {
     pub mod v1 {
         tonic::include_proto!("prism.config.v1");
+
+        impl std::fmt::Debug for Secret {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("Secret(redacted)")
+            }
+        }
     }
 }
 

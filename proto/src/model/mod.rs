@@ -18,7 +18,7 @@ mod violation;
 mod word;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use address::{AddressError, EndpointAddr, ListenAddr};
 pub use cluster::{Cluster, Endpoint, HotKeys, Limits, Probing, Slowlog, Timeouts, TopologyPolicy};
