@@ -4,10 +4,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "prism/config/v1/config.proto",
     "prism/admin/v1/admin.proto",
     "prism/discovery/v1/discovery.proto",
+    "prism/store/v1/store.proto",
 ];
 
 /// Messages whose Debug is written by hand, in `src/pb.rs`.

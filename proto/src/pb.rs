@@ -36,5 +36,12 @@ pub mod discovery {
     }
 }
 
+/// What the control plane keeps: `prism.store.v1`.
+pub mod store {
+    pub mod v1 {
+        tonic::include_proto!("prism.store.v1");
+    }
+}
+
 /// Descriptors of all messages, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
