@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use super::super::message::{Part, PartErrors, Span, bytes_of};
 use super::command::SplitKind;
 use super::reply::{
-    Dialect, array_elements, integer, is_error, write_array_header, write_bulk, write_integer,
-    write_null, write_simple,
+    Dialect, Elements, array_elements, integer, is_error, write_array_header, write_bulk,
+    write_error, write_integer, write_null, write_simple,
 };
 
 /// How the replies to the parts of a split request become one.
@@ -86,52 +86,103 @@ pub struct Merging {
 }
 
 /// Appends the one reply the `parts` of a `kind` request make.
+///
+/// A reply that is neither an error nor what the command promises makes the whole an error.
 pub fn merge(out: &mut Vec<u8>, kind: SplitKind, parts: &[Part<'_>], merging: Merging) {
     let is_array = kind.merge() == Merge::Array;
     let first_error = parts.iter().find(|part| is_error(part.reply));
-    match first_error {
-        Some(part) if !is_array || merging.errors == PartErrors::Fail => {
-            out.extend_from_slice(part.reply);
-        }
-        _ => match kind.merge() {
-            Merge::AllOk => write_simple(out, "OK"),
-            Merge::Array => merge_arrays(out, parts, merging),
-            Merge::Sum => merge_sums(out, parts),
-        },
+    if let Some(part) = first_error
+        && (!is_array || merging.errors == PartErrors::Fail)
+    {
+        out.extend_from_slice(part.reply);
+        return;
+    }
+    let start = out.len();
+    let merged = match kind.merge() {
+        Merge::AllOk => merge_oks(out, parts),
+        Merge::Array => merge_arrays(out, parts, merging),
+        Merge::Sum => merge_sums(out, parts),
+    };
+    if merged.is_none() {
+        out.truncate(start);
+        write_error(out, UNEXPECTED);
     }
 }
 
-/// The text of a reply that is not of the type its command promises.
-const UNEXPECTED: &str = "ERR prism: an endpoint's reply to a part is of an unexpected type";
+const UNEXPECTED: &str =
+    "ERR prism: the reply to a part of the request is not of the command's type";
 
-fn merge_sums(out: &mut Vec<u8>, parts: &[Part<'_>]) {
-    let sum: Option<i64> = parts.iter().map(|part| integer(part.reply)).sum();
-    match sum {
-        Some(sum) => write_integer(out, sum),
-        None => super::reply::write_error(out, UNEXPECTED),
-    }
+fn merge_oks(out: &mut Vec<u8>, parts: &[Part<'_>]) -> Option<()> {
+    let all_ok = parts.iter().all(|part| part.reply == b"+OK\r\n");
+    all_ok.then(|| write_simple(out, "OK"))
 }
 
-fn merge_arrays(out: &mut Vec<u8>, parts: &[Part<'_>], merging: Merging) {
-    let mut elements: SmallVec<[Option<&[u8]>; 32]> = SmallVec::from_elem(None, merging.keys);
+fn merge_sums(out: &mut Vec<u8>, parts: &[Part<'_>]) -> Option<()> {
+    let sum: i64 = parts
+        .iter()
+        .map(|part| integer(part.reply))
+        .sum::<Option<i64>>()?;
+    write_integer(out, sum);
+    Some(())
+}
+
+fn merge_arrays(out: &mut Vec<u8>, parts: &[Part<'_>], merging: Merging) -> Option<()> {
+    let mut sources: SmallVec<[Source<'_>; 8]> = SmallVec::new();
     for part in parts {
-        let is_shown = merging.errors == PartErrors::Element && is_error(part.reply);
-        let mut values = array_elements(part.reply);
-        for index in part.indexes {
-            let value = match &mut values {
-                Some(values) => values.next(),
-                None => is_shown.then_some(part.reply),
-            };
-            if let Some(element) = elements.get_mut(*index as usize) {
-                *element = value;
-            }
-        }
+        sources.push(Source::new(part, merging)?);
     }
     write_array_header(out, merging.keys);
-    for element in elements {
-        match element {
-            Some(raw) => out.extend_from_slice(raw),
+    for index in 0..merging.keys {
+        let source = sources.iter_mut().find(|source| source.is_next(index))?;
+        match source.take()? {
+            Some(element) => out.extend_from_slice(element),
             None => write_null(out, merging.dialect),
         }
     }
+    Some(())
 }
+
+/// A part whose keys and elements are taken in step.
+struct Source<'a> {
+    indexes: &'a [u32],
+    elements: Taken<'a>,
+}
+
+/// Where the element of a part's next key comes from.
+enum Taken<'a> {
+    Array(Elements<'a>),
+    Every(Option<&'a [u8]>),
+}
+
+impl<'a> Source<'a> {
+    fn new(part: &Part<'a>, merging: Merging) -> Option<Self> {
+        let elements = if is_error(part.reply) {
+            let is_shown = merging.errors == PartErrors::Element;
+            Taken::Every(is_shown.then_some(part.reply))
+        } else {
+            Taken::Array(array_elements(part.reply)?)
+        };
+        Some(Self {
+            indexes: part.indexes,
+            elements,
+        })
+    }
+
+    fn is_next(&self, index: usize) -> bool {
+        self.indexes
+            .first()
+            .is_some_and(|next| *next as usize == index)
+    }
+
+    /// Takes the element of the next key: nothing if the part is short of one, `None` inside for null.
+    fn take(&mut self) -> Option<Option<&'a [u8]>> {
+        self.indexes = self.indexes.get(1..).unwrap_or_default();
+        match &mut self.elements {
+            Taken::Array(elements) => elements.next().map(Some),
+            Taken::Every(element) => Some(*element),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

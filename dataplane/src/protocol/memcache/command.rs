@@ -1,0 +1,100 @@
+//! The one table of Memcached commands: what each is and how many operands it takes.
+
+/// One command.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Command {
+    /// As sent; case matters.
+    pub name: &'static str,
+    /// How it is read and routed.
+    pub class: Class,
+    /// Fewest words behind the name.
+    pub least: usize,
+    /// Most words behind the name, `noreply` included.
+    pub most: usize,
+    /// It may change data.
+    pub write: bool,
+    /// The line it is refused with where the proxy does not do it.
+    pub refusal: &'static [u8],
+}
+
+/// How a command is read and routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// One key, one line, answered by one line.
+    Keyed,
+    /// Answered by the proxy.
+    Local,
+    /// Known, and refused.
+    Refused,
+    /// Known, refused, and a block of data of the second operand's length follows.
+    RefusedStorage,
+    /// Keys, answered by values.
+    Retrieval,
+    /// One key and a block of data, answered by one line.
+    Storage,
+    /// A time and keys, answered by values.
+    TouchRetrieval,
+}
+
+/// No bound on words.
+const ANY: usize = usize::MAX;
+
+macro_rules! rows {
+    ($($name:literal, $class:ident, $least:expr, $most:expr, $write:literal;)*) => {
+        &[$(Command {
+            name: $name,
+            class: Class::$class,
+            least: $least,
+            most: $most,
+            write: $write,
+            refusal: concat!("SERVER_ERROR prism: ", $name, " is not supported by this version\r\n").as_bytes(),
+        },)*]
+    };
+}
+
+/// Frequent ones first: a name is searched for from the top.
+static ROWS: &[Command] = rows! {
+    "get", Retrieval, 1, ANY, false;
+    "set", Storage, 4, 5, true;
+    "gets", Retrieval, 1, ANY, false;
+    "delete", Keyed, 1, 3, true;
+    "incr", Keyed, 2, 3, true;
+    "add", Storage, 4, 5, true;
+    "cas", Storage, 5, 6, true;
+    "decr", Keyed, 2, 3, true;
+    "touch", Keyed, 2, 3, true;
+    "gat", TouchRetrieval, 1, ANY, true;
+    "gats", TouchRetrieval, 1, ANY, true;
+    "replace", Storage, 4, 5, true;
+    "append", Storage, 4, 5, true;
+    "prepend", Storage, 4, 5, true;
+    "version", Local, 0, ANY, false;
+    "quit", Local, 0, ANY, false;
+    "verbosity", Refused, 0, ANY, false;
+    "flush_all", Refused, 0, ANY, true;
+    "stats", Refused, 0, ANY, false;
+    "mn", Refused, 0, ANY, false;
+    "mg", Refused, 0, ANY, false;
+    "ms", RefusedStorage, 0, ANY, true;
+    "md", Refused, 0, ANY, true;
+    "ma", Refused, 0, ANY, true;
+    "me", Refused, 0, ANY, false;
+    "cache_memlimit", Refused, 0, ANY, false;
+    "slabs", Refused, 0, ANY, false;
+    "lru", Refused, 0, ANY, false;
+    "lru_crawler", Refused, 0, ANY, false;
+    "shutdown", Refused, 0, ANY, false;
+    "refresh_certs", Refused, 0, ANY, false;
+    "watch", Refused, 0, ANY, false;
+};
+
+/// Finds a command by its name.
+#[inline]
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    ROWS.iter().find(|row| row.name.as_bytes() == name)
+}
+
+/// Every row.
+pub fn all() -> &'static [Command] {
+    ROWS
+}

@@ -1,0 +1,210 @@
+//! Where a Memcached reply ends, and the values in it.
+
+use memchr::memchr;
+
+use super::super::message::{Limits, Progress, bytes_of};
+
+/// Longest line an endpoint may send.
+const MAX_LINE: usize = 8192;
+
+/// What was asked, and so how the reply ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// One line.
+    Line,
+    /// Values, then `END` or an error line.
+    Retrieval,
+}
+
+/// Why bytes from an endpoint are no reply; the connection they came on is out of step and closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// A line does not end.
+    #[error("line is over {limit} bytes")]
+    LineTooLong {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The reply has more bytes than allowed.
+    #[error("reply of {declared} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Bytes known to belong to the reply.
+        declared: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A line that cannot stand where it does.
+    #[error("reply line out of place")]
+    Unexpected,
+}
+
+/// Delimits one reply at a time at the start of a buffer, and keeps its place until it is complete.
+///
+/// The buffer given always starts at the first byte of the reply; it may only have grown since the last call. An
+/// error is final.
+#[derive(Debug)]
+pub struct ReplyDecoder {
+    limits: Limits,
+    /// Everything before is understood.
+    at: usize,
+    /// Everything before holds no line end, where a line is being looked for.
+    searched: usize,
+    /// The end of the value being waited for, its line end included.
+    value_end: Option<usize>,
+}
+
+impl ReplyDecoder {
+    /// A decoder that has seen nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            at: 0,
+            searched: 0,
+            value_end: None,
+        }
+    }
+
+    /// Whether no reply has begun.
+    pub fn is_idle(&self) -> bool {
+        self.at == 0 && self.searched == 0
+    }
+
+    /// Forgets the reply, complete or not.
+    pub fn reset(&mut self) {
+        self.at = 0;
+        self.searched = 0;
+        self.value_end = None;
+    }
+
+    /// Goes on with the reply at the start of `buf`, which must end as `expect` says.
+    ///
+    /// # Errors
+    /// What is no such reply, or over a limit.
+    #[inline]
+    pub fn decode(&mut self, expect: Expect, buf: &[u8]) -> Result<Progress, ReplyError> {
+        loop {
+            if let Some(end) = self.value_end {
+                match buf.get(end - 2..end) {
+                    None => return Ok(Progress::NeedMore { at_least: end }),
+                    Some(b"\r\n") => self.at = end,
+                    Some(_) => return Err(ReplyError::Unexpected),
+                }
+                self.value_end = None;
+            }
+            let Some(next) = self.line(buf)? else {
+                return Ok(Progress::NeedMore {
+                    at_least: buf.len() + 1,
+                });
+            };
+            let line = buf.get(self.at..next).unwrap_or_default();
+            if let Some(header) = line.strip_prefix(b"VALUE ") {
+                let len = value_len(header).filter(|_| expect == Expect::Retrieval);
+                let end = next + len.ok_or(ReplyError::Unexpected)? + 2;
+                self.value_end = Some(self.within(end)?);
+            } else {
+                self.check_last(expect, line)?;
+                self.within(next)?;
+                self.reset();
+                return Ok(Progress::Complete { len: next });
+            }
+        }
+    }
+
+    /// Where the line behind the one at `at` begins.
+    #[inline]
+    fn line(&mut self, buf: &[u8]) -> Result<Option<usize>, ReplyError> {
+        let from = self.searched.max(self.at);
+        let found = memchr(b'\n', buf.get(from..).unwrap_or_default());
+        let end = found.map_or(buf.len(), |found| from + found);
+        if end - self.at.min(end) > MAX_LINE {
+            return Err(ReplyError::LineTooLong { limit: MAX_LINE });
+        }
+        self.searched = end;
+        Ok(found.map(|_| end + 1))
+    }
+
+    fn check_last(&self, expect: Expect, line: &[u8]) -> Result<(), ReplyError> {
+        let is_end = line == b"END\r\n";
+        let is_sound = match expect {
+            Expect::Line => line.len() > 2 && line.ends_with(b"\r\n") && !is_end,
+            Expect::Retrieval => is_end || is_error(line),
+        };
+        if is_sound {
+            Ok(())
+        } else {
+            Err(ReplyError::Unexpected)
+        }
+    }
+
+    fn within(&self, declared: usize) -> Result<usize, ReplyError> {
+        let limit = self.limits.max_reply_bytes;
+        if declared > limit {
+            return Err(ReplyError::TooLarge { declared, limit });
+        }
+        Ok(declared)
+    }
+}
+
+/// Whether `reply` begins with an error line.
+pub fn is_error(reply: &[u8]) -> bool {
+    reply.starts_with(b"ERROR\r\n")
+        || reply.starts_with(b"CLIENT_ERROR")
+        || reply.starts_with(b"SERVER_ERROR")
+}
+
+/// One value of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// All its bytes: its line, its data and both line ends.
+    pub block: &'a [u8],
+    /// Its data.
+    pub data: &'a [u8],
+}
+
+/// The values at the start of a complete reply.
+pub fn values(reply: &[u8]) -> Values<'_> {
+    Values { rest: reply }
+}
+
+/// The values of a reply; see [`values`].
+#[derive(Clone, Debug)]
+pub struct Values<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Values<'a> {
+    /// What follows the values given so far; once there are no more, the last line of the reply.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        let header = self.rest.strip_prefix(b"VALUE ")?;
+        let line = header.get(..=memchr(b'\n', header)?)?;
+        let start = b"VALUE ".len() + line.len();
+        let end = start.checked_add(value_len(line)?)?;
+        let (block, rest) = self.rest.split_at_checked(end.checked_add(2)?)?;
+        self.rest = rest;
+        Some(Value {
+            key: line.split(|byte| *byte == b' ').next()?,
+            block,
+            data: bytes_of(block, &(start as u32..end as u32)),
+        })
+    }
+}
+
+/// The length in `key flags length [cas]` and a line end.
+fn value_len(header: &[u8]) -> Option<usize> {
+    let words = header.strip_suffix(b"\r\n")?;
+    let mut words = words.split(|byte| *byte == b' ');
+    let (_key, _flags, len) = (words.next()?, words.next()?, words.next()?);
+    let is_number = !len.is_empty() && len.len() < 12 && len.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(len).ok()?;
+    is_number.then(|| text.parse().ok()).flatten()
+}
