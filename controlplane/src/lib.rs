@@ -2,6 +2,12 @@
 //!
 //! Reading order is the order of use, left to right: a module uses only those above it.
 
-pub mod health;
-pub mod probe;
 pub mod store;
+
+pub mod fleet;
+
+pub mod probe;
+
+pub mod health;
+
+pub mod feed;
