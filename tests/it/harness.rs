@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prism_tests::{
-    cluster::Cluster, memcached::Memcached, nutcracker::Nutcracker, oracle::Oracle, raw::Raw,
-    redis::Redis,
+    cluster::Cluster, definitions::transcript, memcached::Memcached, nutcracker::Nutcracker,
+    oracle::Oracle, raw::Raw, redis::Redis,
 };
 
 #[test]
@@ -56,5 +56,14 @@ fn oracle_agrees_with_nutcracker() {
     for index in 0..50 {
         oracle.check_words(&format!("SET key-{index} {index}"));
         oracle.check_words(&format!("GET key-{index}"));
+    }
+}
+
+#[test]
+fn transcript_gets_the_same_replies_from_two_servers() {
+    let other = Redis::start();
+    let mut oracle = Oracle::new(&other.addr());
+    for command in transcript(include_str!("../vectors/redis/single_key.txt"), "run:") {
+        oracle.check(&command);
     }
 }

@@ -1,9 +1,11 @@
 //! The harness: programs and real servers on loopback, a raw client, waiting; all ended with the test.
 //!
 //! Reading order: [`wait`], [`ports`], [`process`], [`resp`], [`raw`], then the servers ([`redis`], [`cluster`],
-//! [`memcached`], [`nutcracker`]), our own programs ([`programs`]), and [`oracle`], which compares the two.
+//! [`memcached`], [`nutcracker`]), our own programs ([`programs`]) and their [`definitions`], and [`oracle`], which compares
+//! the two.
 
 pub mod cluster;
+pub mod definitions;
 pub mod dice;
 pub mod memcached;
 pub mod nutcracker;
