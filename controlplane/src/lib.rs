@@ -4,8 +4,6 @@
 
 pub mod store;
 
-pub mod catalog;
-
 pub mod fleet;
 
 pub mod probe;

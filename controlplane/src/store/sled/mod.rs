@@ -16,11 +16,12 @@ mod writer;
 use std::{path::PathBuf, thread, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use self::writer::{Request, Seen, Writer};
+use self::writer::{Request, Writer};
 use super::{
     Commit, Entry, Family, Head, Health, Key, Listing, Pending, Revision, Store, StoreError, Watch,
+    watch::Published,
 };
 
 /// Requests waiting for the writer; beyond it, callers wait in line.
@@ -55,7 +56,8 @@ impl SledOptions {
 #[derive(Debug)]
 pub struct SledStore {
     requests: Option<mpsc::Sender<Request>>,
-    seen: Seen,
+    published: watch::Receiver<Published>,
+    failure: watch::Receiver<Option<String>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -69,9 +71,9 @@ impl SledStore {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (ready, opened) = oneshot::channel();
         let run = move || match Writer::open(options) {
-            Ok((writer, seen)) => {
+            Ok((writer, published, failure)) => {
                 // A caller that went away drops the queue too, so the writer ends at once.
-                let _ = ready.send(Ok(seen));
+                let _ = ready.send(Ok((published, failure)));
                 writer.run(queue);
             }
             Err(error) => drop(ready.send(Err(error))),
@@ -82,10 +84,11 @@ impl SledStore {
             .map_err(|error| {
                 StoreError::Unavailable(format!("no thread for the store: {error}"))
             })?;
-        let seen = opened.await.map_err(|_| stopped())??;
+        let (published, failure) = opened.await.map_err(|_| stopped())??;
         Ok(Self {
             requests: Some(requests),
-            seen,
+            published,
+            failure,
             thread: Some(thread),
         })
     }
@@ -121,12 +124,12 @@ impl Drop for SledStore {
 
 impl Store for SledStore {
     fn head(&self) -> Head {
-        self.seen.published.borrow().head.clone()
+        self.published.borrow().head.clone()
     }
 
     fn get(&self, key: Key) -> Pending<'_, Option<Entry>> {
         if key.family().is_resident() {
-            let entry = self.seen.published.borrow().entries.get(&key).cloned();
+            let entry = self.published.borrow().entries.get(&key).cloned();
             return Box::pin(async move { Ok(entry) });
         }
         Box::pin(self.ask(move |reply| Request::Get(key, reply)))
@@ -134,7 +137,7 @@ impl Store for SledStore {
 
     fn list(&self, family: Family, last: usize) -> Pending<'_, Listing> {
         if family.is_resident() {
-            let published = self.seen.published.borrow().clone();
+            let published = self.published.borrow().clone();
             let of_family = published
                 .entries
                 .values()
@@ -157,7 +160,7 @@ impl Store for SledStore {
     }
 
     fn watch(&self, from: Option<Revision>) -> Watch {
-        Watch::new(self.seen.published.clone(), from)
+        Watch::new(self.published.clone(), from)
     }
 
     fn export(&self) -> Pending<'_, Bytes> {
@@ -171,7 +174,7 @@ impl Store for SledStore {
     fn health(&self) -> Health {
         Health {
             kind: "sled",
-            failure: self.seen.failure.borrow().clone(),
+            failure: self.failure.borrow().clone(),
         }
     }
 }

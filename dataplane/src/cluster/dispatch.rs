@@ -1,0 +1,226 @@
+//! Requests on their way out: each goes to its endpoint's outbox, whole or in parts.
+
+use std::{cell::RefMut, collections::HashMap};
+
+use super::{
+    CallError, ClusterWorker,
+    nodes::{Nodes, Route},
+};
+use crate::{
+    inflight::{Finish, Merge, Piece, Replies, Table, Ticket, Wish},
+    upstream::{Expect, Nanos, Pending, Refusal},
+};
+
+/// How a request travels.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// What its reply looks like.
+    pub expect: Expect,
+    /// Whether the client wants the reply.
+    pub wish: Wish,
+    /// Whether it may change data.
+    pub is_write: bool,
+}
+
+/// A request that may have to be divided over endpoints.
+pub struct Divisible<'a> {
+    /// The whole request, sent as it is when one endpoint has all keys.
+    pub whole: Piece<'a>,
+    /// The keys, in order.
+    pub keys: &'a mut dyn Iterator<Item = &'a [u8]>,
+    /// Appends the part that carries the keys at some positions.
+    pub append: &'a dyn Fn(&mut Vec<u8>, &[u32]),
+    /// Makes what merges the parts' replies.
+    pub finish: &'a dyn Fn() -> Finish,
+}
+
+/// The requests that one read of one session brought; holds what dispatch needs for that time.
+pub struct Batch<'a> {
+    cluster: &'a ClusterWorker,
+    nodes: RefMut<'a, Nodes>,
+    table: RefMut<'a, Table>,
+    ticket: Ticket,
+    now: Nanos,
+}
+
+/// One part of a divided request, before it has a number.
+struct Portion {
+    node: usize,
+    indexes: Vec<u32>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(
+        cluster: &'a ClusterWorker,
+        nodes: RefMut<'a, Nodes>,
+        table: RefMut<'a, Table>,
+        ticket: Ticket,
+    ) -> Self {
+        let now = cluster.context.clock.now();
+        Self {
+            cluster,
+            nodes,
+            table,
+            ticket,
+            now,
+        }
+    }
+
+    /// Returns the cluster the session belongs to.
+    pub fn cluster(&self) -> &'a ClusterWorker {
+        self.cluster
+    }
+
+    /// Returns the session's replies.
+    pub fn replies(&mut self) -> &mut Replies {
+        self.table
+            .get(self.ticket)
+            .expect("a session outlives its batches")
+    }
+
+    /// Returns whether new requests must wait until the session's earlier ones are answered.
+    pub fn must_hold(&mut self) -> bool {
+        let epoch = self.cluster.epoch();
+        self.replies().must_hold(epoch)
+    }
+
+    /// Answers a request here, in its turn.
+    pub fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.replies().answer(write);
+    }
+
+    /// Sends a request to the endpoint that has `key`.
+    pub fn forward(&mut self, key: &[u8], request: Piece<'_>, call: Call) {
+        match self.nodes.route(key, self.cluster.name()) {
+            Ok(route) => self.forward_to(route, request, call),
+            Err(error) => self.fail(call.wish, &error),
+        }
+    }
+
+    /// Sends a request to the endpoints that have its keys, in parts if they are several.
+    pub fn divide(&mut self, request: Divisible<'_>, call: Call) {
+        let mut portions = match self.portions(request.keys) {
+            Ok(portions) => portions,
+            Err(error) => return self.fail(call.wish, &error),
+        };
+        if let [portion] = portions.as_slice() {
+            let route = Route {
+                node: portion.node,
+                unit: portion.node,
+            };
+            return self.forward_to(route, request.whole, call);
+        }
+        let indexes = portions
+            .iter_mut()
+            .map(|portion| std::mem::take(&mut portion.indexes));
+        let merge = Merge::new(indexes, (request.finish)());
+        let sequence = self.replies().begin_split(merge);
+        for (part, portion) in portions.iter().enumerate() {
+            let part = u16::try_from(part).unwrap_or(u16::MAX);
+            let ticket = Ticket {
+                sequence,
+                part,
+                ..self.ticket
+            };
+            let mut build = self.cluster.context.build.borrow_mut();
+            build.clear();
+            if let Some(merge) = self
+                .table
+                .get(ticket)
+                .and_then(|replies| replies.merge(sequence))
+            {
+                (request.append)(&mut build, merge.indexes(part));
+            }
+            self.send(portion.node, ticket, Piece::Borrowed(&build), call);
+            if build.capacity() > MAX_BUILD {
+                *build = Vec::new();
+            }
+        }
+    }
+
+    fn portions(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<Vec<Portion>, CallError> {
+        let mut portions: Vec<Portion> = Vec::new();
+        let mut by_unit: HashMap<usize, usize> = HashMap::new();
+        for (index, key) in keys.enumerate() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let route = self.nodes.route(key, self.cluster.name())?;
+            let place = *by_unit.entry(route.unit).or_insert_with(|| {
+                portions.push(Portion {
+                    node: route.node,
+                    indexes: Vec::new(),
+                });
+                portions.len() - 1
+            });
+            portions[place].indexes.push(index);
+        }
+        Ok(portions)
+    }
+
+    fn forward_to(&mut self, route: Route, request: Piece<'_>, call: Call) {
+        let sequence = self.replies().begin(call.wish);
+        let ticket = Ticket {
+            sequence,
+            ..self.ticket
+        };
+        self.send(route.node, ticket, request, call);
+    }
+
+    fn send(&mut self, node: usize, ticket: Ticket, request: Piece<'_>, call: Call) {
+        let pending = Pending {
+            ticket,
+            queued: self.now,
+            start: 0,
+            len: 0,
+            expect: call.expect,
+            hops: 0,
+            is_write: call.is_write,
+        };
+        self.cluster
+            .retries
+            .earn(self.cluster.settings_ref().retry_percent);
+        self.nodes.node(node).metrics.requests_total.inc();
+        let connection = self.cluster.connection(&mut self.nodes, node, ticket);
+        let result = connection.borrow_mut().enqueue(request, pending, self.now);
+        if let Err(refusal) = result {
+            let endpoint = self.nodes.node(node).target.label.clone();
+            let error = refused(refusal, endpoint);
+            let mut text = Vec::new();
+            error.write(self.cluster.settings_ref().wire, &mut text);
+            self.cluster.metrics.errors_total.inc();
+            self.replies()
+                .settle(ticket.sequence, ticket.part, Piece::Borrowed(&text));
+        }
+    }
+
+    /// Answers a request with an error of the proxy's own.
+    pub fn fail(&mut self, wish: Wish, error: &CallError) {
+        self.cluster.metrics.errors_total.inc();
+        let wire = self.cluster.settings_ref().wire;
+        if wish == Wish::Reply {
+            self.replies().answer(|out| error.write(wire, out));
+        }
+    }
+}
+
+/// Largest buffer kept for building parts, in bytes.
+const MAX_BUILD: usize = 1024 * 1024;
+
+/// Returns what a client is told when an endpoint's connection did not take its request.
+pub(super) fn refused(refusal: Refusal, endpoint: String) -> CallError {
+    match refusal {
+        Refusal::Down(reason) => CallError::Unreachable {
+            endpoint,
+            reason: reason.to_string(),
+        },
+        Refusal::TooManyBytes(limit) => CallError::QueueFull {
+            endpoint,
+            limit,
+            unit: "bytes",
+        },
+        Refusal::TooManyRequests(limit) => CallError::QueueFull {
+            endpoint,
+            limit,
+            unit: "requests",
+        },
+    }
+}

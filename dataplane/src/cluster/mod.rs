@@ -1,0 +1,24 @@
+//! One named cluster in service: where keys go, what redirects mean, what becomes of replies.
+//!
+//! Reading order: `topology` (who is there), `runtime` (what is served), `worker` (one worker's side of it),
+//! `dispatch` (requests out), `pump` (replies in), `redirect` and `retry` (what Redis Cluster asks for).
+
+mod dispatch;
+mod error;
+mod nodes;
+mod pump;
+mod redirect;
+mod retry;
+mod runtime;
+mod sweep;
+mod topology;
+mod worker;
+
+pub use dispatch::{Batch, Call, Divisible};
+pub use error::CallError;
+pub use redirect::finish;
+pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
+pub use topology::{
+    EndpointHealth, NO_OWNER, Placement, Topology, TopologyEndpoint, TopologyHandle,
+};
+pub use worker::{ClusterWorker, Settings};

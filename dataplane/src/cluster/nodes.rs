@@ -1,0 +1,203 @@
+//! One worker's endpoints: its connections, and its own copy of the slot map.
+//!
+//! A generation of the topology replaces everything but the connections to endpoints that stay. Between generations a
+//! redirect patches the copy in place.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use arc_swap::{ArcSwap, Cache};
+use prism_proto::{model::EndpointAddr, placement};
+
+use super::{CallError, EndpointHealth, Placement, Topology, topology::NO_OWNER};
+use crate::{
+    metrics::EndpointMetrics,
+    upstream::{Connection, Target},
+};
+
+/// A connection shared by the sessions that append to it and the pump that drives it.
+pub(super) type SharedConnection = Rc<RefCell<Connection>>;
+
+/// The endpoints of one cluster as one worker uses them.
+pub(super) struct Nodes {
+    cache: Cache<Arc<ArcSwap<Topology>>, Arc<Topology>>,
+    topology: Arc<Topology>,
+    list: Vec<Node>,
+    /// Number of the owner of each slot, patched by redirects; empty for a pool.
+    slots: Vec<u16>,
+}
+
+/// One endpoint.
+pub(super) struct Node {
+    pub(super) target: Rc<Target>,
+    pub(super) health: EndpointHealth,
+    pub(super) metrics: Arc<EndpointMetrics>,
+    /// By number of the connection; opened when first needed.
+    pub(super) connections: Vec<Option<SharedConnection>>,
+}
+
+/// Where a key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// Number of the endpoint.
+    pub(super) node: usize,
+    /// Keys of one unit may travel in one command: the endpoint of a pool, the slot of a Redis Cluster.
+    pub(super) unit: usize,
+}
+
+impl Nodes {
+    /// Makes the endpoints of the topology that `source` holds; `register` gives each its counters.
+    pub(super) fn new(
+        source: Arc<ArcSwap<Topology>>,
+        register: impl Fn(&Target) -> Arc<EndpointMetrics>,
+    ) -> Self {
+        let mut cache = Cache::new(source);
+        let topology = Arc::clone(cache.load());
+        let mut nodes = Self {
+            cache,
+            topology: Arc::clone(&topology),
+            list: Vec::new(),
+            slots: Vec::new(),
+        };
+        nodes.adopt(topology, register);
+        nodes
+    }
+
+    /// Returns the newest topology when it is not the one in use.
+    pub(super) fn newer(&mut self) -> Option<Arc<Topology>> {
+        let newest = self.cache.load();
+        (newest.generation != self.topology.generation).then(|| Arc::clone(newest))
+    }
+
+    /// Puts a topology in use and returns the connections to endpoints that are no longer there.
+    pub(super) fn adopt(
+        &mut self,
+        topology: Arc<Topology>,
+        register: impl Fn(&Target) -> Arc<EndpointMetrics>,
+    ) -> Vec<SharedConnection> {
+        let mut old = std::mem::take(&mut self.list);
+        for endpoint in &topology.endpoints {
+            let target = Target {
+                addr: endpoint.addr.clone(),
+                label: endpoint.label.clone(),
+            };
+            let known = old.iter().position(|node| *node.target == target);
+            let mut node = match known {
+                Some(index) => old.swap_remove(index),
+                None => Node::new(target, &register),
+            };
+            node.health = endpoint.health;
+            self.list.push(node);
+        }
+        match &topology.placement {
+            Placement::Ring(_) => self.slots.clear(),
+            Placement::Slots(owners) => {
+                self.slots.clear();
+                self.slots.extend_from_slice(owners);
+            }
+        }
+        self.topology = topology;
+        old.into_iter().flat_map(Node::into_connections).collect()
+    }
+
+    /// Returns where `key` goes.
+    ///
+    /// # Errors
+    /// When nobody is there to take it.
+    pub(super) fn route(&self, key: &[u8], cluster: &str) -> Result<Route, CallError> {
+        let route = match &self.topology.placement {
+            Placement::Ring(ring) => {
+                let node = ring.locate(key).ok_or_else(|| CallError::NoEndpoint {
+                    cluster: cluster.to_owned(),
+                })?;
+                Route { node, unit: node }
+            }
+            Placement::Slots(_) => {
+                let slot = placement::slot(key);
+                return self.owner(slot, cluster);
+            }
+        };
+        let node = &self.list[route.node];
+        if node.health == EndpointHealth::Ejected {
+            return Err(CallError::Ejected {
+                endpoint: node.target.label.clone(),
+            });
+        }
+        Ok(route)
+    }
+
+    /// Returns who owns `slot`.
+    ///
+    /// # Errors
+    /// When nobody is known to.
+    pub(super) fn owner(&self, slot: u16, cluster: &str) -> Result<Route, CallError> {
+        match self.slots.get(usize::from(slot)) {
+            Some(&node) if node != NO_OWNER => Ok(Route {
+                node: usize::from(node),
+                unit: usize::from(slot),
+            }),
+            _ => Err(CallError::NoOwner {
+                cluster: cluster.to_owned(),
+                slot,
+            }),
+        }
+    }
+
+    /// Notes that `node` owns `slot`; returns whether that is news.
+    pub(super) fn learn(&mut self, slot: u16, node: usize) -> bool {
+        let node = u16::try_from(node).unwrap_or(NO_OWNER);
+        match self.slots.get_mut(usize::from(slot)) {
+            Some(owner) if *owner != node => {
+                *owner = node;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the number of the endpoint at `addr`, added if it is new.
+    pub(super) fn find(
+        &mut self,
+        addr: &EndpointAddr,
+        register: impl Fn(&Target) -> Arc<EndpointMetrics>,
+    ) -> usize {
+        if let Some(index) = self.list.iter().position(|node| node.target.addr == *addr) {
+            return index;
+        }
+        let target = Target {
+            addr: addr.clone(),
+            label: addr.to_string(),
+        };
+        self.list.push(Node::new(target, register));
+        self.list.len() - 1
+    }
+
+    /// Returns an endpoint.
+    pub(super) fn node(&mut self, index: usize) -> &mut Node {
+        &mut self.list[index]
+    }
+
+    /// Takes all connections away.
+    pub(super) fn take_connections(&mut self) -> Vec<SharedConnection> {
+        self.list
+            .iter_mut()
+            .flat_map(|node| std::mem::take(&mut node.connections))
+            .flatten()
+            .collect()
+    }
+}
+
+impl Node {
+    fn new(target: Target, register: impl Fn(&Target) -> Arc<EndpointMetrics>) -> Self {
+        let metrics = register(&target);
+        Self {
+            target: Rc::new(target),
+            health: EndpointHealth::Healthy,
+            metrics,
+            connections: Vec::new(),
+        }
+    }
+
+    fn into_connections(self) -> impl Iterator<Item = SharedConnection> {
+        self.connections.into_iter().flatten()
+    }
+}

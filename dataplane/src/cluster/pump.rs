@@ -1,0 +1,292 @@
+//! Drives one connection: replies in, requests out, deadlines kept.
+//!
+//! One task a connection. It is woken once for all requests that the sessions of one turn append, and runs after them,
+//! so that one write carries them all.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Sleep;
+use tracing::{debug, warn};
+
+use super::{
+    CallError, ClusterWorker, Observation,
+    nodes::SharedConnection,
+    redirect::{self, Redirected},
+    worker::Settings,
+};
+use crate::{
+    inflight::Piece,
+    metrics::EndpointMetrics,
+    protocol::redis::reply::is_error,
+    upstream::{ConnectError, Connection, Expect, Loss, Nanos, Pending, Unsent},
+};
+
+/// The task of one connection; ends when the connection was retired and its last request is answered.
+pub(super) struct Pump {
+    cluster: Rc<ClusterWorker>,
+    connection: SharedConnection,
+    metrics: Arc<EndpointMetrics>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer fires; `Nanos::MAX` when it is not set.
+    armed: Nanos,
+    was_open: bool,
+}
+
+impl Pump {
+    pub(super) fn new(
+        cluster: Rc<ClusterWorker>,
+        connection: SharedConnection,
+        metrics: Arc<EndpointMetrics>,
+    ) -> Self {
+        Self {
+            cluster,
+            connection,
+            metrics,
+            timer: None,
+            armed: Nanos::MAX,
+            was_open: false,
+        }
+    }
+}
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let now = this.cluster.context.clock.read();
+        let settings = this.cluster.settings();
+        let connection = Rc::clone(&this.connection);
+        let mut connection = connection.borrow_mut();
+        connection.listen(cx.waker());
+        let mut redirected = Vec::new();
+        if this.open(&mut connection, cx, now) {
+            let read = this.read(&mut connection, cx, now, &mut redirected);
+            let result = read.and_then(|()| this.flush(&mut connection, cx, now));
+            let result = match connection.verdict(now, &settings.bounds) {
+                Some(loss) => result.and(Err(loss)),
+                None => result,
+            };
+            if let Err(loss) = result {
+                this.lose(&mut connection, &loss);
+            }
+        }
+        this.expire(&mut connection, now, &settings);
+        if connection.is_finished() {
+            return this.end();
+        }
+        this.arm(&mut connection, cx, &settings);
+        drop(connection);
+        for item in redirected {
+            redirect::follow(&this.cluster, item);
+        }
+        Poll::Pending
+    }
+}
+
+impl Pump {
+    /// Returns whether the connection is open.
+    fn open(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Nanos) -> bool {
+        match connection.poll_open(cx, now, self.cluster.context.random()) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => {
+                if !self.was_open {
+                    self.was_open = true;
+                    self.metrics.connect_total.inc();
+                    self.metrics.connections.add(1);
+                    let endpoint = connection.target().addr.to_string();
+                    self.cluster.observe(Observation::Connected { endpoint });
+                }
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                self.refuse(connection, &error);
+                false
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        now: Nanos,
+        redirected: &mut Vec<Redirected>,
+    ) -> Result<(), Loss> {
+        let cluster = Rc::clone(&self.cluster);
+        let mut scratch = cluster.context.scratch.borrow_mut();
+        let mut taken = 0;
+        while let Poll::Ready(result) = connection.poll_fill(cx, &mut scratch, now) {
+            let count = result?;
+            self.metrics.bytes_in_total.add(count as u64);
+            self.settle(connection, &scratch[..count], now, redirected)?;
+            connection.release_answered();
+            taken += count;
+            if taken >= scratch.len() {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        connection: &mut Connection,
+        fresh: &[u8],
+        now: Nanos,
+        redirected: &mut Vec<Redirected>,
+    ) -> Result<(), Loss> {
+        let mut table = self.cluster.table.borrow_mut();
+        let target = Rc::clone(connection.target());
+        let mut position = 0;
+        let mut replies = 0;
+        while let Some((pending, reply, outbox)) = connection.next_reply(fresh, &mut position)? {
+            replies += 1;
+            if pending.ticket.is_nobody() {
+                continue;
+            }
+            let elapsed = Duration::from_nanos(now.saturating_sub(pending.queued));
+            self.cluster.metrics.latency.record(elapsed);
+            if pending.expect == Expect::Redis
+                && is_error(reply.bytes())
+                && let Some(item) =
+                    Redirected::of(&self.cluster, &pending, reply.bytes(), outbox, &target)
+            {
+                if let Some(replies) = table.get(pending.ticket) {
+                    replies.note_redirect();
+                }
+                redirected.push(item);
+                continue;
+            }
+            table.settle(pending.ticket, reply);
+        }
+        self.metrics.replies_total.add(replies);
+        self.cluster.metrics.requests_total.add(replies);
+        Ok(())
+    }
+
+    fn flush(
+        &self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        now: Nanos,
+    ) -> Result<(), Loss> {
+        match connection.poll_flush(cx, now) {
+            Poll::Ready(written) => {
+                self.metrics.bytes_out_total.add(written? as u64);
+                Ok(())
+            }
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn lose(&mut self, connection: &mut Connection, loss: &Loss) {
+        self.closed();
+        let target = Rc::clone(connection.target());
+        let lost = connection.close(Unsent::Keep);
+        if lost.is_empty() {
+            debug!(endpoint = %target.label, reason = %loss, "connection lost");
+        } else {
+            warn!(cluster = %self.cluster.name(), endpoint = %target.label, requests = lost.len(), reason = %loss, "connection lost");
+        }
+        let endpoint = target.addr.to_string();
+        self.cluster.observe(Observation::Lost { endpoint });
+        let error = CallError::Lost {
+            endpoint: target.label.clone(),
+            reason: loss.to_string(),
+        };
+        self.fail(&lost, &error);
+    }
+
+    fn refuse(&mut self, connection: &mut Connection, error: &ConnectError) {
+        let target = Rc::clone(connection.target());
+        self.metrics.connect_failures_total.inc();
+        warn!(cluster = %self.cluster.name(), endpoint = %target.label, %error, "connect failed");
+        let endpoint = target.addr.to_string();
+        self.cluster
+            .observe(Observation::ConnectFailed { endpoint });
+        let lost = connection.close(Unsent::Drop);
+        let error = CallError::Unreachable {
+            endpoint: target.label.clone(),
+            reason: error.to_string(),
+        };
+        self.fail(&lost, &error);
+    }
+
+    fn expire(&self, connection: &mut Connection, now: Nanos, settings: &Settings) {
+        if now < self.armed {
+            return;
+        }
+        let late = connection.expire(now, settings.bounds.read);
+        self.metrics.timeouts_total.add(late.len() as u64);
+        let error = CallError::Timeout {
+            endpoint: connection.target().label.clone(),
+            limit: settings.bounds.read,
+        };
+        self.fail(&late, &error);
+    }
+
+    fn fail(&self, lost: &[Pending], error: &CallError) {
+        if lost.is_empty() {
+            return;
+        }
+        let mut text = Vec::new();
+        error.write(self.cluster.settings_ref().wire, &mut text);
+        let mut table = self.cluster.table.borrow_mut();
+        for pending in lost.iter().filter(|pending| !pending.ticket.is_nobody()) {
+            self.metrics.errors_total.inc();
+            self.cluster.metrics.errors_total.inc();
+            table.settle(pending.ticket, Piece::Borrowed(&text));
+        }
+    }
+
+    /// Sets the timer to the next deadline, unless it fires before that anyway.
+    fn arm(&mut self, connection: &mut Connection, cx: &mut Context<'_>, settings: &Settings) {
+        loop {
+            let now = self.cluster.context.clock.now();
+            let has_fired = self.armed <= now;
+            if self.armed != Nanos::MAX && !has_fired && !connection.take_early() {
+                return;
+            }
+            let Some(at) = connection.next_check(&settings.bounds) else {
+                self.armed = Nanos::MAX;
+                return;
+            };
+            let at = at.max(now + 1_000_000);
+            self.armed = at;
+            let instant = self.cluster.context.clock.instant(at);
+            let timer = match &mut self.timer {
+                Some(timer) => {
+                    timer.as_mut().reset(instant);
+                    timer
+                }
+                None => self
+                    .timer
+                    .insert(Box::pin(tokio::time::sleep_until(instant))),
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.cluster.context.clock.read();
+        }
+    }
+
+    fn closed(&mut self) {
+        if std::mem::take(&mut self.was_open) {
+            self.metrics.connections.sub(1);
+        }
+    }
+
+    fn end(&mut self) -> Poll<()> {
+        self.closed();
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,351 @@
+//! What an endpoint's errors ask of the proxy: go elsewhere, ask once, try again.
+//!
+//! A redirected request was not executed, so it may be sent again. Its bytes are copied from the outbox that still
+//! holds them, its deadline stays the first one, and the session holds new requests until it is answered.
+
+use std::rc::Rc;
+
+use prism_proto::model::EndpointAddr;
+
+use super::{CallError, ClusterWorker, Observation, dispatch::refused, nodes::Route};
+use crate::{
+    inflight::{ByteQueue, Finish, Merge, Piece, Ticket},
+    protocol::{
+        message::{Limits, PartErrors, Progress, bytes_of},
+        redis::{
+            command::{Class, SplitKind, find},
+            reply::{Dialect, ErrorKind, error_kind},
+            request::RequestDecoder,
+            split::{self, Merging},
+        },
+    },
+    upstream::{Pending, Target, nanos},
+};
+
+/// How often one request is redirected before the client is told.
+pub(super) const MAX_HOPS: u8 = 8;
+
+const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
+
+/// A request that an endpoint did not execute.
+pub(super) struct Redirected {
+    pub(super) pending: Pending,
+    /// The request's bytes.
+    pub(super) request: Vec<u8>,
+    /// The endpoint's error, for the client if nothing else helps.
+    pub(super) reply: Vec<u8>,
+    /// The endpoint that answered.
+    pub(super) from: Rc<Target>,
+    action: Action,
+}
+
+enum Action {
+    Ask(String),
+    Later,
+    Moved(u16, String),
+    NotAPool,
+    TryAgain,
+}
+
+impl Redirected {
+    /// Returns what is to be done about an error, or `None` when it is the client's.
+    pub(super) fn of(
+        cluster: &ClusterWorker,
+        pending: &Pending,
+        reply: &[u8],
+        outbox: &ByteQueue,
+        from: &Rc<Target>,
+    ) -> Option<Self> {
+        let is_cluster = cluster.settings_ref().is_cluster;
+        let action = match error_kind(reply)? {
+            ErrorKind::Ask { .. } | ErrorKind::Moved { .. } if !is_cluster => Action::NotAPool,
+            ErrorKind::Ask { addr, .. } => Action::Ask(addr.to_owned()),
+            ErrorKind::Moved { slot, addr } => Action::Moved(slot, addr.to_owned()),
+            ErrorKind::TryAgain if is_cluster => Action::TryAgain,
+            ErrorKind::ClusterDown if is_cluster => Action::Later,
+            ErrorKind::Loading => Action::Later,
+            _ => return None,
+        };
+        let mut request = Vec::with_capacity(pending.len as usize);
+        outbox.copy(pending.start, pending.len as usize, &mut request);
+        Some(Self {
+            pending: *pending,
+            request,
+            reply: reply.to_vec(),
+            from: Rc::clone(from),
+            action,
+        })
+    }
+
+    /// Returns the address that a redirect names; one without a host means the host that answered.
+    fn address(&self, text: &str) -> Option<EndpointAddr> {
+        if let (Some(port), EndpointAddr::Tcp { host, .. }) =
+            (text.strip_prefix(':'), &self.from.addr)
+        {
+            return Some(EndpointAddr::Tcp {
+                host: host.clone(),
+                port: port.parse().ok()?,
+            });
+        }
+        text.parse().ok()
+    }
+}
+
+/// Does what the endpoint asked for.
+pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
+    if item.pending.hops >= MAX_HOPS {
+        cluster.metrics.redirect_exhausted_total.inc();
+        let error = CallError::Redirects {
+            cluster: cluster.name().to_owned(),
+            limit: MAX_HOPS,
+        };
+        return fail(cluster, item.pending.ticket, &error);
+    }
+    match &item.action {
+        Action::Moved(slot, addr) => match item.address(addr) {
+            Some(addr) => moved(cluster, *slot, &addr, item),
+            None => answer(cluster, &item),
+        },
+        Action::Ask(addr) => match item.address(addr) {
+            Some(addr) => ask(cluster, &addr, item),
+            None => answer(cluster, &item),
+        },
+        Action::TryAgain => {
+            if !divide(cluster, &item) {
+                later(cluster, item);
+            }
+        }
+        Action::Later => {
+            cluster.observe(Observation::Doubt);
+            later(cluster, item);
+        }
+        Action::NotAPool => {
+            let endpoint = item.from.label.clone();
+            fail(
+                cluster,
+                item.pending.ticket,
+                &CallError::NotAPool { endpoint },
+            );
+        }
+    }
+}
+
+fn moved(cluster: &Rc<ClusterWorker>, slot: u16, addr: &EndpointAddr, item: Redirected) {
+    cluster.metrics.moved_total.inc();
+    let mut nodes = cluster.nodes.borrow_mut();
+    let node = nodes.find(addr, |target| cluster.register(target));
+    let is_news = nodes.learn(slot, node);
+    drop(nodes);
+    if is_news {
+        cluster.moved();
+        let endpoint = addr.to_string();
+        cluster.observe(Observation::Moved { slot, endpoint });
+    }
+    resend(cluster, node, item, &[]);
+}
+
+fn ask(cluster: &Rc<ClusterWorker>, addr: &EndpointAddr, item: Redirected) {
+    cluster.metrics.ask_total.inc();
+    let node = cluster
+        .nodes
+        .borrow_mut()
+        .find(addr, |target| cluster.register(target));
+    resend(cluster, node, item, ASKING);
+}
+
+/// Sends a request to an endpoint, right behind `first`; one that cannot be reached is tried again later.
+fn resend(cluster: &Rc<ClusterWorker>, node: usize, mut item: Redirected, first: &[u8]) {
+    item.pending.hops += 1;
+    let now = cluster.context.clock.now();
+    let mut nodes = cluster.nodes.borrow_mut();
+    let connection = cluster.connection(&mut nodes, node, item.pending.ticket);
+    let request = Piece::Borrowed(&item.request);
+    let mut connection = connection.borrow_mut();
+    let result = if first.is_empty() {
+        connection.enqueue(request, item.pending, now)
+    } else {
+        connection.enqueue_behind(first, request, item.pending, now)
+    };
+    if let Err(refusal) = result {
+        let error = refused(refusal, connection.target().label.clone());
+        drop((connection, nodes));
+        let mut reply = Vec::new();
+        error.write(cluster.settings_ref().wire, &mut reply);
+        item.reply = reply;
+        later(cluster, item);
+    }
+}
+
+/// Tries a request again after a while, if its deadline, the budget and the order of writes allow it.
+fn later(cluster: &Rc<ClusterWorker>, item: Redirected) {
+    let is_overtaken = item.pending.is_write
+        && cluster
+            .table
+            .borrow_mut()
+            .get(item.pending.ticket)
+            .is_some_and(|replies| replies.has_later(item.pending.ticket.sequence));
+    let deadline = item.pending.queued + nanos(cluster.settings_ref().bounds.read);
+    match is_overtaken {
+        true => answer(cluster, &item),
+        false => {
+            if let Err(item) = cluster.retries.schedule(&cluster.context, item, deadline) {
+                answer(cluster, &item);
+            }
+        }
+    }
+}
+
+/// Sends a request that waited to whoever should have it now.
+pub(super) fn again(cluster: &Rc<ClusterWorker>, item: Redirected) {
+    let route = match key_of(&item.request) {
+        Some(key) => cluster.nodes.borrow().route(key, cluster.name()),
+        None => Ok(Route {
+            node: cluster
+                .nodes
+                .borrow_mut()
+                .find(&item.from.addr, |target| cluster.register(target)),
+            unit: 0,
+        }),
+    };
+    match route {
+        Ok(route) => resend(cluster, route.node, item, &[]),
+        Err(_) => later(cluster, item),
+    }
+}
+
+/// Divides a request whose keys are on both sides of a slot's move into one request a key.
+fn divide(cluster: &Rc<ClusterWorker>, item: &Redirected) -> bool {
+    let mut decoder = RequestDecoder::new(Limits::default());
+    let Ok(Progress::Complete { .. }) = decoder.decode(&item.request) else {
+        return false;
+    };
+    let Ok(command) = find(&item.request, decoder.args()) else {
+        return false;
+    };
+    let (Class::Split(kind), Some(keys)) = (
+        command.class,
+        split_keys(command.class, decoder.args().len()),
+    ) else {
+        return false;
+    };
+    let Some(parts) = parts(cluster, item, kind, keys) else {
+        return false;
+    };
+    for (index, part) in parts.enumerate() {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        let mut request = Vec::new();
+        split::append_part(&mut request, kind, &item.request, decoder.args(), &[index]);
+        let single = Redirected {
+            pending: Pending {
+                ticket: item.pending.ticket.with_part(part),
+                ..item.pending
+            },
+            request,
+            reply: item.reply.clone(),
+            from: Rc::clone(&item.from),
+            action: Action::Later,
+        };
+        again(cluster, single);
+    }
+    true
+}
+
+fn split_keys(class: Class, argc: usize) -> Option<usize> {
+    match class {
+        Class::Split(kind) => kind.key_count(argc).filter(|&keys| keys > 1),
+        _ => None,
+    }
+}
+
+/// Makes room in the merge for one part a key, and returns the numbers of those parts.
+fn parts(
+    cluster: &ClusterWorker,
+    item: &Redirected,
+    kind: SplitKind,
+    keys: usize,
+) -> Option<std::ops::Range<u16>> {
+    let mut table = cluster.table.borrow_mut();
+    let ticket = item.pending.ticket;
+    let replies = table.get(ticket)?;
+    if let Some(merge) = replies.merge(ticket.sequence) {
+        return merge.divide(ticket.part);
+    }
+    let count = u16::try_from(keys).ok()?;
+    let indexes = (0..u32::from(count)).map(|index| vec![index]);
+    replies.split(ticket.sequence, Merge::new(indexes, finish(kind, keys)));
+    Some(0..count)
+}
+
+/// Returns what merges the parts of a Redis request of `keys` keys.
+pub fn finish(kind: SplitKind, keys: usize) -> Finish {
+    let merging = Merging {
+        dialect: Dialect::Resp2,
+        errors: PartErrors::Fail,
+        keys,
+    };
+    Box::new(move |parts, out| split::merge(out, kind, parts, merging))
+}
+
+/// Returns the first key of a request.
+fn key_of(request: &[u8]) -> Option<&[u8]> {
+    let mut decoder = RequestDecoder::new(Limits::default());
+    let Ok(Progress::Complete { .. }) = decoder.decode(request) else {
+        return None;
+    };
+    let command = find(request, decoder.args()).ok()?;
+    let position = command.key_positions(decoder.args().len()).next()?;
+    Some(bytes_of(request, decoder.args().get(position)?))
+}
+
+/// Gives the client the endpoint's own error, unless it is a redirect, which no client may see.
+pub(super) fn answer(cluster: &ClusterWorker, item: &Redirected) {
+    if let Some(ErrorKind::Moved { slot, .. } | ErrorKind::Ask { slot, .. }) =
+        error_kind(&item.reply)
+    {
+        let cluster_name = cluster.name().to_owned();
+        return fail(
+            cluster,
+            item.pending.ticket,
+            &CallError::NoOwner {
+                cluster: cluster_name,
+                slot,
+            },
+        );
+    }
+    cluster
+        .table
+        .borrow_mut()
+        .settle(item.pending.ticket, Piece::Borrowed(&item.reply));
+}
+
+fn fail(cluster: &ClusterWorker, ticket: Ticket, error: &CallError) {
+    cluster.metrics.errors_total.inc();
+    let mut text = Vec::new();
+    error.write(cluster.settings_ref().wire, &mut text);
+    cluster
+        .table
+        .borrow_mut()
+        .settle(ticket, Piece::Borrowed(&text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_is_found_behind_a_subcommand_too() {
+        let request = |words: &[&str]| {
+            let mut bytes = format!("*{}\r\n", words.len());
+            for word in words {
+                bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            }
+            bytes.into_bytes()
+        };
+        assert_eq!(key_of(&request(&["GET", "a"])), Some(b"a".as_slice()));
+        assert_eq!(
+            key_of(&request(&["OBJECT", "ENCODING", "b"])),
+            Some(b"b".as_slice())
+        );
+        assert_eq!(key_of(&request(&["PING"])), None);
+    }
+}

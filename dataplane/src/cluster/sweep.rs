@@ -1,0 +1,58 @@
+//! Looks after quiet sessions: gives their buffers back, and ends those that are silent or stuck for too long.
+
+use std::{rc::Rc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::ClusterWorker;
+use crate::upstream::{Nanos, nanos};
+
+/// Time between two sweeps, and so the accuracy of what they watch.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Silence after which a session's buffers are given back.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Sweeps the sessions of one cluster on one worker; ends with the cluster, whose connections it then retires.
+pub(super) async fn run(cluster: Rc<ClusterWorker>) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !cluster.is_finished() {
+        ticks.tick().await;
+        let now = cluster.context.clock.read();
+        let runtime = cluster.runtime();
+        let timeouts = runtime.cluster.timeouts();
+        let bounds = Bounds {
+            idle: timeouts.idle.map(nanos),
+            write: nanos(timeouts.write),
+        };
+        cluster.table.borrow_mut().sweep(|replies| {
+            let is_idle = replies.in_flight() == 0 && replies.unsent() == 0;
+            bounds.look(&mut replies.quiet, is_idle, now)
+        });
+    }
+    cluster.retire_all();
+    cluster.retries.wake();
+}
+
+struct Bounds {
+    idle: Option<Nanos>,
+    write: Nanos,
+}
+
+impl Bounds {
+    /// Returns whether the session is to be woken.
+    fn look(&self, quiet: &mut crate::inflight::Quiet, is_idle: bool, now: Nanos) -> bool {
+        let is_stuck = quiet.stalled.is_some_and(|since| since + self.write <= now);
+        let is_silent = is_idle && self.idle.is_some_and(|limit| quiet.heard + limit <= now);
+        if is_stuck || is_silent {
+            quiet.is_overdue = true;
+            return true;
+        }
+        if is_idle && !quiet.is_shrunk && quiet.heard + nanos(QUIET) <= now {
+            quiet.is_shrunk = true;
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,269 @@
+//! One worker's side of one cluster: its sessions, its endpoints, its tasks.
+
+use std::{
+    cell::{Cell, Ref, RefCell, RefMut},
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use prism_proto::model::{CacheType, Cluster};
+
+use super::{
+    Batch, ClusterRuntime, Observation,
+    nodes::{Nodes, SharedConnection},
+    pump::Pump,
+    retry::Retries,
+    sweep,
+};
+use crate::{
+    inflight::{Table, Ticket},
+    metrics::{ClusterMetrics, EndpointMetrics},
+    protocol::message::Limits,
+    upstream::{Bounds, Connection, Dial, QueueLimits, Target, Wire, WorkerContext},
+};
+
+/// What the definition says about connections and requests, ready for use.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which protocol endpoints and clients speak.
+    pub wire: Wire,
+    /// Whether keys go by slot and redirects are followed.
+    pub is_cluster: bool,
+    /// How long things may take upstream.
+    pub bounds: Bounds,
+    /// Bounds of decoders.
+    pub limits: Limits,
+    /// Unsent replies of one client, in bytes.
+    pub client_buffer: usize,
+    pub(super) dial: Rc<Dial>,
+    pub(super) queue: QueueLimits,
+    pub(super) node_connections: usize,
+    pub(super) retry_percent: u32,
+}
+
+/// One cluster on one worker; never leaves its thread.
+pub struct ClusterWorker {
+    /// Shared by all tasks of the worker.
+    pub context: Rc<WorkerContext>,
+    /// Counters of this cluster on this worker.
+    pub metrics: Arc<ClusterMetrics>,
+    /// The sessions.
+    pub table: RefCell<Table>,
+    pub(super) nodes: RefCell<Nodes>,
+    pub(super) retries: Retries,
+    name: String,
+    runtime: RefCell<Arc<ClusterRuntime>>,
+    settings: RefCell<Rc<Settings>>,
+    /// Grows whenever keys may have moved to another connection.
+    epoch: Cell<u32>,
+    closing: Cell<bool>,
+    me: Weak<Self>,
+}
+
+impl ClusterWorker {
+    /// Puts a cluster in service on this worker. Must be called within the worker's runtime.
+    pub fn start(context: Rc<WorkerContext>, runtime: Arc<ClusterRuntime>) -> Rc<Self> {
+        let name = runtime.shared.name.clone();
+        let metrics = context.registry.cluster(context.index, &name);
+        let register = |target: &Target| {
+            context
+                .registry
+                .endpoint(context.index, &name, &target.label)
+        };
+        let nodes = Nodes::new(Arc::clone(&runtime.shared.topology), register);
+        let settings = Rc::new(Settings::of(&runtime));
+        let worker = Rc::new_cyclic(|me| Self {
+            context,
+            metrics,
+            table: RefCell::default(),
+            nodes: RefCell::new(nodes),
+            retries: Retries::default(),
+            name,
+            runtime: RefCell::new(runtime),
+            settings: RefCell::new(settings),
+            epoch: Cell::new(0),
+            closing: Cell::new(false),
+            me: me.clone(),
+        });
+        tokio::task::spawn_local(sweep::run(Rc::clone(&worker)));
+        tokio::task::spawn_local(super::retry::run(Rc::clone(&worker)));
+        worker
+    }
+
+    /// Takes over a changed definition; connections that it affects are drained and opened anew.
+    pub fn update(&self, runtime: Arc<ClusterRuntime>) {
+        let settings = Settings::of(&runtime);
+        let same = self.settings.borrow().has_same_connections(&settings);
+        self.runtime.replace(runtime);
+        self.settings.replace(Rc::new(settings));
+        if !same {
+            let connections = self.nodes.borrow_mut().take_connections();
+            self.moved();
+            retire(connections);
+        }
+    }
+
+    /// Ends the cluster: sessions close at a quiet boundary, then the connections.
+    pub fn close(&self) {
+        self.closing.set(true);
+        self.table.borrow_mut().wake_all();
+    }
+
+    /// Returns whether sessions are to close as soon as they are quiet.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Returns whether the cluster was closed and its last session is gone.
+    pub fn is_finished(&self) -> bool {
+        self.closing.get() && self.table.borrow().is_empty()
+    }
+
+    /// Returns the definition in service.
+    pub fn runtime(&self) -> Arc<ClusterRuntime> {
+        Arc::clone(&self.runtime.borrow())
+    }
+
+    /// Returns what the definition says, ready for use.
+    pub fn settings(&self) -> Rc<Settings> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// Begins a batch of requests of the session that holds `ticket`.
+    pub fn batch(&self, ticket: Ticket) -> Batch<'_> {
+        let mut nodes = self.nodes.borrow_mut();
+        if let Some(topology) = nodes.newer() {
+            let gone = nodes.adopt(topology, |target| self.register(target));
+            self.moved();
+            retire(gone);
+        }
+        Batch::new(self, nodes, self.table.borrow_mut(), ticket)
+    }
+
+    /// Returns what the definition says, for the time of one look.
+    pub fn settings_ref(&self) -> Ref<'_, Rc<Settings>> {
+        self.settings.borrow()
+    }
+
+    /// Returns the cluster's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the number that grows whenever keys may have moved.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.get()
+    }
+
+    /// Notes that keys may have moved.
+    pub(super) fn moved(&self) {
+        self.epoch.set(self.epoch.get().wrapping_add(1));
+    }
+
+    /// Tells the topology task what was seen; dropped and counted when it does not keep up.
+    pub(super) fn observe(&self, observation: Observation) {
+        if self
+            .runtime
+            .borrow()
+            .shared
+            .observations
+            .try_send(observation)
+            .is_err()
+        {
+            self.metrics.reports_dropped_total.inc();
+        }
+    }
+
+    pub(super) fn register(&self, target: &Target) -> Arc<EndpointMetrics> {
+        self.context
+            .registry
+            .endpoint(self.context.index, &self.name, &target.label)
+    }
+
+    /// Returns a connection of a session to an endpoint, made if need be.
+    pub(super) fn connection(
+        &self,
+        nodes: &mut RefMut<'_, Nodes>,
+        node: usize,
+        ticket: Ticket,
+    ) -> SharedConnection {
+        let settings = self.settings.borrow();
+        let which = ticket.session as usize % settings.node_connections;
+        let node = nodes.node(node);
+        if node.connections.len() <= which {
+            node.connections
+                .resize_with(settings.node_connections, || None);
+        }
+        if let Some(connection) = &node.connections[which] {
+            return Rc::clone(connection);
+        }
+        let connection = Rc::new(RefCell::new(Connection::new(
+            Rc::clone(&node.target),
+            Rc::clone(&settings.dial),
+            settings.queue,
+            settings.limits,
+            settings.wire,
+        )));
+        node.connections[which] = Some(Rc::clone(&connection));
+        if let Some(me) = self.me.upgrade() {
+            let pump = Pump::new(me, Rc::clone(&connection), Arc::clone(&node.metrics));
+            tokio::task::spawn_local(pump);
+        }
+        connection
+    }
+
+    /// Lets every connection end once its last request is answered.
+    pub(super) fn retire_all(&self) {
+        retire(self.nodes.borrow_mut().take_connections());
+    }
+}
+
+fn retire(connections: Vec<SharedConnection>) {
+    for connection in connections {
+        connection.borrow_mut().retire();
+    }
+}
+
+impl Settings {
+    fn of(runtime: &ClusterRuntime) -> Self {
+        let cluster: &Cluster = &runtime.cluster;
+        let (timeouts, limits) = (cluster.timeouts(), cluster.limits());
+        Self {
+            wire: match cluster.cache_type() {
+                CacheType::Memcache => Wire::Memcache,
+                CacheType::Redis | CacheType::RedisCluster => Wire::Redis,
+            },
+            is_cluster: cluster.cache_type() == CacheType::RedisCluster,
+            bounds: Bounds {
+                read: timeouts.read,
+                write: timeouts.write,
+                dead_after: timeouts.dead_after,
+            },
+            limits: Limits {
+                max_request_bytes: limits.max_request_bytes,
+                max_reply_bytes: limits.max_reply_bytes,
+                ..Limits::default()
+            },
+            client_buffer: limits.client_buffer_bytes,
+            dial: Rc::new(Dial {
+                timeout: timeouts.dial,
+                keepalive: timeouts.tcp_keepalive,
+                handshake: runtime.handshake.clone(),
+            }),
+            queue: QueueLimits {
+                requests: limits.max_pending,
+                bytes: limits.max_pending_bytes,
+            },
+            node_connections: limits.node_connections,
+            retry_percent: limits.retry_budget_percent,
+        }
+    }
+
+    fn has_same_connections(&self, other: &Self) -> bool {
+        self.wire == other.wire
+            && self.dial == other.dial
+            && self.queue == other.queue
+            && self.limits == other.limits
+            && self.node_connections == other.node_connections
+    }
+}

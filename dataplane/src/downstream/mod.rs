@@ -1,0 +1,12 @@
+//! Clients: listeners, sessions, and what the proxy answers itself.
+//!
+//! A session reads a batch, hands each request to its cluster, and writes the replies that are next in order.
+
+mod listener;
+mod local;
+mod memcache;
+mod redis;
+mod session;
+
+pub use listener::{ListenSocket, Listener};
+pub use session::{Next, Protocol, Session};

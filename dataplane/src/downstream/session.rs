@@ -1,0 +1,287 @@
+//! One client connection: a batch in, replies out, in order.
+//!
+//! One task a session. A poll reads until nothing is there (at most 64 KiB), dispatches every complete request, then
+//! writes what is next in order: it tries the write first and waits only when the socket is full.
+
+use std::{
+    future::Future,
+    io::IoSlice,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use crate::{
+    cluster::{Batch, ClusterShared, ClusterWorker},
+    inflight::{Intake, MAX_SLICES, Piece, Ticket},
+    protocol::message::Progress,
+    upstream::{Stream, Wire},
+};
+
+/// Requests of one session that may be on their way before it stops reading.
+const MAX_IN_FLIGHT: usize = 8192;
+
+/// Unsent bytes of one session beyond which it stops reading.
+const HIGH_MARK: usize = 1024 * 1024;
+
+/// What a session's protocol does with bytes; chosen when the client connects.
+pub trait Protocol {
+    /// Looks at the bytes of one request, from its first byte, and keeps its place between calls.
+    ///
+    /// # Errors
+    /// The last words to a client that breaks the protocol.
+    fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Vec<u8>>;
+
+    /// Serves the request that was just decoded.
+    fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next;
+
+    /// Gives back memory while no request is under way.
+    fn shrink(&mut self);
+}
+
+/// Whether a session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It ends once everything begun is answered.
+    Close,
+    /// It goes on.
+    Continue,
+}
+
+/// The task of one client; ends when the connection does.
+pub struct Session {
+    stream: Stream,
+    cluster: Rc<ClusterWorker>,
+    ticket: Ticket,
+    protocol: Box<dyn Protocol>,
+    intake: Intake,
+    /// Bytes that wait until all earlier requests are answered.
+    held: Vec<u8>,
+    /// No more requests are taken.
+    is_ending: bool,
+    /// The client will send no more, or the stream failed.
+    is_cut: bool,
+    _seat: Seat,
+}
+
+/// A client's place among those its cluster admits on this data plane; given back when dropped.
+#[derive(Debug)]
+pub struct Seat {
+    shared: Arc<ClusterShared>,
+}
+
+impl Seat {
+    /// Takes a place, unless `limit` are taken.
+    pub fn take(shared: &Arc<ClusterShared>, limit: Option<u64>) -> Option<Self> {
+        let taken = shared.clients.fetch_add(1, Ordering::Relaxed);
+        let seat = Self {
+            shared: Arc::clone(shared),
+        };
+        limit.is_none_or(|limit| taken < limit).then_some(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Session {
+    /// Makes the session of a client that was admitted.
+    pub fn new(stream: Stream, cluster: Rc<ClusterWorker>, seat: Seat) -> Self {
+        let ticket = cluster.table.borrow_mut().insert();
+        cluster.metrics.connections_total.inc();
+        cluster.metrics.clients.add(1);
+        let protocol: Box<dyn Protocol> = match cluster.settings_ref().wire {
+            Wire::Memcache => Box::new(super::memcache::Memcache::new(&cluster)),
+            Wire::Redis => Box::new(super::redis::Redis::new(&cluster, ticket)),
+        };
+        Self {
+            stream,
+            cluster,
+            ticket,
+            protocol,
+            intake: Intake::default(),
+            held: Vec::new(),
+            is_ending: false,
+            is_cut: false,
+            _seat: seat,
+        }
+    }
+
+    /// Takes requests from the client as long as there are any and it may send more.
+    fn read(&mut self, cx: &mut Context<'_>) {
+        let cluster = Rc::clone(&self.cluster);
+        let mut taken = 0;
+        while self.may_read() {
+            let mut scratch = cluster.context.scratch.borrow_mut();
+            match self.stream.poll_read(cx, &mut scratch) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    let now = cluster.context.clock.read();
+                    cluster.metrics.bytes_in_total.add(count as u64);
+                    self.with_quiet(|quiet| {
+                        quiet.heard = now;
+                        quiet.is_shrunk = false;
+                    });
+                    self.take_in(&scratch[..count]);
+                    taken += count;
+                    if taken >= scratch.len() {
+                        cx.waker().wake_by_ref();
+                        return;
+                    }
+                }
+                Poll::Ready(_) => {
+                    self.is_cut = true;
+                    self.is_ending = true;
+                }
+            }
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        if self.is_ending || !self.held.is_empty() {
+            return false;
+        }
+        let mut table = self.cluster.table.borrow_mut();
+        table.get(self.ticket).is_some_and(|replies| {
+            replies.in_flight() < MAX_IN_FLIGHT && replies.buffered() < HIGH_MARK
+        })
+    }
+
+    /// Serves every complete request of `fresh` and keeps the rest.
+    fn take_in(&mut self, fresh: &[u8]) {
+        let mut batch = self.cluster.batch(self.ticket);
+        let mut position = 0;
+        loop {
+            if batch.must_hold() {
+                self.held.extend_from_slice(&fresh[position..]);
+                return;
+            }
+            let protocol = &mut self.protocol;
+            match self
+                .intake
+                .next(fresh, &mut position, |bytes| protocol.decode(bytes))
+            {
+                Ok(None) => return,
+                Ok(Some(request)) => {
+                    if self.protocol.serve(request, &mut batch) == Next::Continue {
+                        continue;
+                    }
+                }
+                Err(last_words) => batch.answer(|out| out.extend_from_slice(&last_words)),
+            }
+            self.is_ending = true;
+            return;
+        }
+    }
+
+    /// Serves what was held, once it may go on.
+    fn resume(&mut self) {
+        while !self.held.is_empty() && !self.is_ending {
+            let held = std::mem::take(&mut self.held);
+            self.cluster.context.clock.read();
+            self.take_in(&held);
+            if self.held.len() == held.len() {
+                return;
+            }
+        }
+    }
+
+    /// Writes what is next in order.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let mut table = self.cluster.table.borrow_mut();
+        let Some(replies) = table.get(self.ticket) else {
+            return;
+        };
+        while replies.unsent() > 0 {
+            let attempt = if replies.is_contiguous() {
+                self.stream.poll_write(cx, replies.chunk())
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let filled = replies.slices(&mut slices);
+                self.stream.poll_write_vectored(cx, &slices[..filled])
+            };
+            let now = self.cluster.context.clock.now();
+            match attempt {
+                Poll::Pending => {
+                    replies.quiet.stalled.get_or_insert(now);
+                    return;
+                }
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.cluster.metrics.bytes_out_total.add(count as u64);
+                    replies.wrote(count);
+                    replies.quiet.stalled = None;
+                }
+                Poll::Ready(_) => {
+                    self.is_cut = true;
+                    self.is_ending = true;
+                    // Nobody will read what is left.
+                    let unsent = replies.unsent();
+                    replies.wrote(unsent);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns whether the session is over.
+    fn is_over(&mut self) -> bool {
+        let limit = self.cluster.settings_ref().client_buffer;
+        let is_closing = self.cluster.is_closing();
+        let mut table = self.cluster.table.borrow_mut();
+        let Some(replies) = table.get(self.ticket) else {
+            return true;
+        };
+        if replies.buffered() > limit || replies.quiet.stalled.is_some() && replies.quiet.is_overdue
+        {
+            self.cluster.metrics.clients_closed_slow_total.inc();
+            return true;
+        }
+        if replies.quiet.is_overdue {
+            return true;
+        }
+        let is_quiet = replies.in_flight() == 0 && replies.unsent() == 0;
+        if replies.quiet.is_shrunk && is_quiet {
+            replies.shrink();
+            self.intake.shrink();
+            self.protocol.shrink();
+            self.held = Vec::new();
+        }
+        is_quiet && (self.is_ending || is_closing && self.intake.is_empty() && self.held.is_empty())
+    }
+
+    fn with_quiet(&self, change: impl FnOnce(&mut crate::inflight::Quiet)) {
+        if let Some(replies) = self.cluster.table.borrow_mut().get(self.ticket) {
+            change(&mut replies.quiet);
+        }
+    }
+}
+
+impl Future for Session {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if let Some(replies) = this.cluster.table.borrow_mut().get(this.ticket) {
+            replies.listen(cx.waker());
+        }
+        this.resume();
+        this.read(cx);
+        this.write(cx);
+        if this.is_over() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.cluster.table.borrow_mut().remove(self.ticket);
+        self.cluster.metrics.clients.sub(1);
+    }
+}

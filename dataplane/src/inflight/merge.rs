@@ -1,0 +1,115 @@
+//! The parts of a split request, until the last is answered.
+
+use std::fmt;
+
+use crate::protocol::message::Part;
+
+/// Writes the one reply that the answered parts make.
+pub type Finish = Box<dyn Fn(&[Part<'_>], &mut Vec<u8>)>;
+
+/// A request that travels in parts.
+pub struct Merge {
+    parts: Vec<PartState>,
+    waiting: usize,
+    finish: Finish,
+}
+
+struct PartState {
+    /// Positions of the part's keys among the request's keys.
+    indexes: Vec<u32>,
+    reply: Option<Vec<u8>>,
+}
+
+impl Merge {
+    /// Makes a merge of parts that carry the keys at the given positions.
+    pub fn new(parts: impl IntoIterator<Item = Vec<u32>>, finish: Finish) -> Self {
+        let mut merge = Self {
+            parts: Vec::new(),
+            waiting: 0,
+            finish,
+        };
+        for indexes in parts {
+            merge.add(indexes);
+        }
+        merge
+    }
+
+    /// Notes the reply to one part; a second one to the same part is ignored.
+    pub fn settle(&mut self, part: u16, reply: &[u8]) {
+        let Some(state) = self.parts.get_mut(usize::from(part)) else {
+            return;
+        };
+        if state.reply.is_none() {
+            state.reply = Some(reply.to_vec());
+            self.waiting -= 1;
+        }
+    }
+
+    /// Replaces a part by one part for each of its keys; returns the numbers of the new ones.
+    ///
+    /// `None` when the part has one key, is answered, or there would be more parts than numbers.
+    pub fn divide(&mut self, part: u16) -> Option<std::ops::Range<u16>> {
+        let (before, count) = (self.parts.len(), self.indexes(part).len());
+        let state = self.parts.get_mut(usize::from(part))?;
+        if count < 2 || state.reply.is_some() {
+            return None;
+        }
+        let (first, end) = (
+            u16::try_from(before).ok()?,
+            u16::try_from(before + count).ok()?,
+        );
+        let indexes = std::mem::take(&mut state.indexes);
+        // A part without keys adds nothing to the merge.
+        state.reply = Some(Vec::new());
+        self.waiting -= 1;
+        for index in indexes {
+            self.add(vec![index]);
+        }
+        Some(first..end)
+    }
+
+    /// Returns the positions of a part's keys.
+    pub fn indexes(&self, part: u16) -> &[u32] {
+        self.parts
+            .get(usize::from(part))
+            .map_or(&[], |state| &state.indexes)
+    }
+
+    /// Returns whether all parts are answered.
+    pub fn is_complete(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Appends the merged reply.
+    pub fn finish(&self, out: &mut Vec<u8>) {
+        let parts: Vec<_> = self
+            .parts
+            .iter()
+            .filter_map(|state| {
+                let reply = state.reply.as_deref()?;
+                (!state.indexes.is_empty()).then_some(Part {
+                    indexes: &state.indexes,
+                    reply,
+                })
+            })
+            .collect();
+        (self.finish)(&parts, out);
+    }
+
+    fn add(&mut self, indexes: Vec<u32>) {
+        self.parts.push(PartState {
+            indexes,
+            reply: None,
+        });
+        self.waiting += 1;
+    }
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merge")
+            .field("parts", &self.parts.len())
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
+}

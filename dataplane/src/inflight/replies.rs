@@ -1,0 +1,312 @@
+//! The replies of one session, put back into the order of its requests.
+//!
+//! ```text
+//!   slots:  [ waiting ][ early ][ split 1/3 ][ waiting ]      out: bytes next in order, written by the session
+//!              head ↑ its reply goes straight to `out`, and every answered slot behind it follows
+//! ```
+//!
+//! The usual reply is next in order and is copied once, from the read buffer to `out`. One that comes early is kept
+//! in the stash until its turn.
+
+use std::{collections::VecDeque, io::IoSlice, task::Waker};
+
+use bytes::Bytes;
+
+use super::{ByteQueue, Merge, Piece, byte_queue::LARGE};
+
+/// Replies of one session, by sequence number.
+#[derive(Debug, Default)]
+pub struct Replies {
+    /// Sequence number of the first slot.
+    head: u32,
+    slots: VecDeque<Slot>,
+    out: ByteQueue,
+    written: u64,
+    stash: Vec<u8>,
+    /// Bytes of the stash that a slot still points to.
+    stashed: usize,
+    /// Bytes of early shared replies.
+    shared: usize,
+    waker: Option<Waker>,
+    woken: bool,
+    /// Set when a request was sent elsewhere than first: later ones wait for it.
+    redirected: bool,
+    /// The cluster's epoch that all requests in flight were sent under.
+    epoch: u32,
+    /// What the sweep needs to know.
+    pub quiet: Quiet,
+}
+
+/// What a session tells the sweep, and the other way round. Times are the worker's.
+#[derive(Debug, Default)]
+pub struct Quiet {
+    /// When the client last sent something.
+    pub heard: u64,
+    /// When unsent replies last moved; `None` when none wait for the client.
+    pub stalled: Option<u64>,
+    /// Buffers were given back since the last request.
+    pub is_shrunk: bool,
+    /// The session is to end: it was silent, or took nothing, for too long.
+    pub is_overdue: bool,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Early { start: u32, len: u32 },
+    EarlyShared(Box<Bytes>),
+    Nothing,
+    Silent,
+    Split(Box<Merge>),
+    Waiting,
+}
+
+/// What a request wants of its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It goes to the client.
+    Reply,
+    /// It is dropped.
+    Silence,
+}
+
+impl Replies {
+    /// Takes a place in the order and returns its sequence number.
+    pub fn begin(&mut self, wish: Wish) -> u32 {
+        self.push(match wish {
+            Wish::Reply => Slot::Waiting,
+            Wish::Silence => Slot::Silent,
+        })
+    }
+
+    /// Takes a place in the order for a request that was split.
+    pub fn begin_split(&mut self, merge: Merge) -> u32 {
+        self.push(Slot::Split(Box::new(merge)))
+    }
+
+    /// Answers a request that needs nobody else, in its turn.
+    pub fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.slots.is_empty() {
+            self.head = self.head.wrapping_add(1);
+            return self.out.push_with(write);
+        }
+        let start = self.stash.len();
+        write(&mut self.stash);
+        let slot = self.stashed_from(start);
+        self.slots.push_back(slot);
+    }
+
+    /// Settles one request, or one part of it, with its reply.
+    ///
+    /// A sequence number that is not waiting any more is ignored.
+    pub fn settle(&mut self, sequence: u32, part: u16, reply: Piece<'_>) {
+        let index = sequence.wrapping_sub(self.head) as usize;
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        match slot {
+            Slot::Waiting if index == 0 => {
+                match reply {
+                    Piece::Borrowed(bytes) => self.out.push(bytes),
+                    Piece::Shared(bytes) => self.out.push_shared(bytes),
+                }
+                self.pop();
+            }
+            Slot::Waiting => {
+                *slot = Self::early(&mut self.stash, &mut self.stashed, &mut self.shared, reply)
+            }
+            Slot::Silent => *slot = Slot::Nothing,
+            Slot::Split(merge) => {
+                merge.settle(part, reply.bytes());
+                if !merge.is_complete() {
+                    return;
+                }
+                let start = self.stash.len();
+                merge.finish(&mut self.stash);
+                let ready = self.stashed_from(start);
+                if let Some(slot) = self.slots.get_mut(index) {
+                    *slot = ready;
+                }
+            }
+            Slot::Early { .. } | Slot::EarlyShared(_) | Slot::Nothing => return,
+        }
+        if index == 0 {
+            self.advance();
+        }
+    }
+
+    /// Returns the merge of a split request that is not complete.
+    pub fn merge(&mut self, sequence: u32) -> Option<&mut Merge> {
+        let index = sequence.wrapping_sub(self.head) as usize;
+        match self.slots.get_mut(index) {
+            Some(Slot::Split(merge)) => Some(merge),
+            _ => None,
+        }
+    }
+
+    /// Turns a request that waits for one reply into a split one.
+    pub fn split(&mut self, sequence: u32, merge: Merge) {
+        let index = sequence.wrapping_sub(self.head) as usize;
+        if let Some(slot @ Slot::Waiting) = self.slots.get_mut(index) {
+            *slot = Slot::Split(Box::new(merge));
+        }
+    }
+
+    /// Returns the number of requests whose replies have not all been put out.
+    pub fn in_flight(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Returns the number of bytes kept for the client: unsent, and early.
+    pub fn buffered(&self) -> usize {
+        self.unsent() + self.stashed + self.shared
+    }
+
+    /// Returns the number of bytes that are next in order and not written.
+    pub fn unsent(&self) -> usize {
+        usize::try_from(self.out.end() - self.written).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the unsent bytes that lie together.
+    pub fn chunk(&self) -> &[u8] {
+        self.out.chunk(self.written)
+    }
+
+    /// Returns whether one chunk holds everything unsent.
+    pub fn is_contiguous(&self) -> bool {
+        self.out.is_contiguous(self.written)
+    }
+
+    /// Fills `slices` with unsent bytes and returns how many were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.out.slices(self.written, slices)
+    }
+
+    /// Notes that `count` bytes were written.
+    pub fn wrote(&mut self, count: usize) {
+        self.written += count as u64;
+        self.out.release(self.written);
+    }
+
+    /// Gives back the memory of a quiet session.
+    pub fn shrink(&mut self) {
+        self.out.shrink();
+        if self.slots.is_empty() {
+            self.slots = VecDeque::new();
+            self.stash = Vec::new();
+        }
+    }
+
+    /// Returns whether a new request must wait until all earlier ones are answered, because keys may have moved.
+    pub fn must_hold(&mut self, epoch: u32) -> bool {
+        if self.slots.is_empty() {
+            self.redirected = false;
+            self.epoch = epoch;
+        }
+        self.redirected || self.epoch != epoch
+    }
+
+    /// Notes that a request was sent elsewhere than first.
+    pub fn note_redirect(&mut self) {
+        self.redirected = true;
+    }
+
+    /// Returns whether requests were begun after `sequence`.
+    pub fn has_later(&self, sequence: u32) -> bool {
+        (sequence.wrapping_sub(self.head) as usize) + 1 < self.slots.len()
+    }
+
+    /// Remembers whom to wake; to be called at the start of each poll of the session.
+    pub fn listen(&mut self, waker: &Waker) {
+        self.woken = false;
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            self.waker = Some(waker.clone());
+        }
+    }
+
+    /// Wakes the session, once until it listens again.
+    pub fn wake(&mut self) {
+        if self.woken {
+            return;
+        }
+        self.woken = true;
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn push(&mut self, slot: Slot) -> u32 {
+        let sequence = self
+            .head
+            .wrapping_add(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        self.slots.push_back(slot);
+        sequence
+    }
+
+    fn pop(&mut self) {
+        self.slots.pop_front();
+        self.head = self.head.wrapping_add(1);
+    }
+
+    fn advance(&mut self) {
+        while let Some(slot) = self.slots.front_mut() {
+            match slot {
+                Slot::Early { start, len } => {
+                    let (start, len) = (*start as usize, *len as usize);
+                    self.out.push(&self.stash[start..start + len]);
+                    self.stashed -= len;
+                }
+                Slot::EarlyShared(bytes) => {
+                    self.shared -= bytes.len();
+                    self.out.push_shared(std::mem::take(&mut **bytes));
+                }
+                Slot::Nothing => {}
+                Slot::Silent | Slot::Split(_) | Slot::Waiting => return,
+            }
+            self.pop();
+            if self.stashed == 0 {
+                self.stash.clear();
+            }
+        }
+    }
+
+    fn early(
+        stash: &mut Vec<u8>,
+        stashed: &mut usize,
+        shared: &mut usize,
+        reply: Piece<'_>,
+    ) -> Slot {
+        let bytes = match reply {
+            Piece::Borrowed(bytes) if bytes.len() < LARGE => {
+                let start = u32::try_from(stash.len()).expect("a stash is smaller than 4 GiB");
+                stash.extend_from_slice(bytes);
+                *stashed += bytes.len();
+                let len = u32::try_from(bytes.len()).expect("shorter than LARGE");
+                return Slot::Early { start, len };
+            }
+            Piece::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Piece::Shared(bytes) => bytes,
+        };
+        *shared += bytes.len();
+        Slot::EarlyShared(Box::new(bytes))
+    }
+
+    /// Makes a slot of what was written to the stash from `start` on.
+    fn stashed_from(&mut self, start: usize) -> Slot {
+        let len = self.stash.len() - start;
+        if len >= LARGE {
+            let bytes = Bytes::copy_from_slice(&self.stash[start..]);
+            self.stash.truncate(start);
+            self.shared += len;
+            return Slot::EarlyShared(Box::new(bytes));
+        }
+        self.stashed += len;
+        Slot::Early {
+            start: u32::try_from(start).expect("a stash is smaller than 4 GiB"),
+            len: u32::try_from(len).expect("shorter than LARGE"),
+        }
+    }
+}

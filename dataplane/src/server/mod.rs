@@ -1,0 +1,3 @@
+//! The running data plane: workers, and what the control thread does to them.
+
+pub mod worker;

@@ -1,0 +1,17 @@
+//! One endpoint: its connections, how they are opened, and what is queued on them.
+//!
+//! Knows nothing of clusters, slots or redirects: whoever drives a [`Connection`] decides what a reply means.
+
+mod backoff;
+mod connect;
+mod connection;
+mod context;
+mod stream;
+
+pub use backoff::Backoff;
+pub use connect::{ConnectError, Dial, set_options};
+pub use connection::{
+    Bounds, Connection, Expect, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
+};
+pub use context::{Clock, Nanos, WorkerContext};
+pub use stream::Stream;
