@@ -222,7 +222,7 @@ impl RequestDecoder {
         }
         let indent = buf
             .iter()
-            .take(MAX_INDENT + 1)
+            .take(MAX_INDENT)
             .take_while(|byte| **byte == b' ');
         let unindented = buf.get(indent.count()..).unwrap_or_default();
         let is_long = unindented.starts_with(b"get ") || unindented.starts_with(b"gets ");

@@ -167,3 +167,6 @@ const fn has_word(list: &str, word: &str) -> bool {
     }
     equal && left.is_empty() && !word.is_empty()
 }
+
+#[cfg(test)]
+mod tests;

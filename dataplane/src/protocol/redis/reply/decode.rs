@@ -61,7 +61,7 @@ pub struct ReplyDecoder {
     /// The end of the string being waited for, without its line end.
     string_end: Option<usize>,
     #[cfg(test)]
-    pub(super) steps: usize,
+    steps: usize,
 }
 
 /// What one look at the buffer came to.
@@ -283,6 +283,11 @@ impl ReplyDecoder {
             return Err(ReplyError::TooLarge { declared, limit });
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> usize {
+        self.steps
     }
 
     #[cfg(test)]

@@ -12,3 +12,6 @@ pub use write::{
     Dialect, write_array_header, write_bulk, write_bulk_header, write_error, write_integer,
     write_map_header, write_null, write_null_array, write_simple,
 };
+
+#[cfg(test)]
+mod tests;

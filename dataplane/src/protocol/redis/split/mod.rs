@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use super::super::message::{Part, PartErrors, Span, bytes_of};
 use super::command::SplitKind;
 use super::reply::{
-    Dialect, Elements, array_elements, integer, is_error, write_array_header, write_bulk,
-    write_error, write_integer, write_null, write_simple,
+    Dialect, array_elements, integer, is_error, write_array_header, write_bulk, write_error,
+    write_integer, write_null, write_simple,
 };
 
 /// How the replies to the parts of a split request become one.
@@ -126,62 +126,46 @@ fn merge_sums(out: &mut Vec<u8>, parts: &[Part<'_>]) -> Option<()> {
     Some(())
 }
 
+/// Nothing unless the parts answer for every key exactly once.
 fn merge_arrays(out: &mut Vec<u8>, parts: &[Part<'_>], merging: Merging) -> Option<()> {
-    let mut sources: SmallVec<[Source<'_>; 8]> = SmallVec::new();
+    let mut answers: SmallVec<[Option<Answer<'_>>; 32]> = SmallVec::from_elem(None, merging.keys);
     for part in parts {
-        sources.push(Source::new(part, merging)?);
+        let of_part = error_answer(part, merging.errors);
+        let mut elements = match of_part {
+            Some(_) => None,
+            None => Some(array_elements(part.reply)?),
+        };
+        for index in part.indexes {
+            let element = elements.as_mut().and_then(Iterator::next);
+            let answer = of_part.or(element.map(Answer::Raw))?;
+            if answers.get_mut(*index as usize)?.replace(answer).is_some() {
+                return None;
+            }
+        }
     }
     write_array_header(out, merging.keys);
-    for index in 0..merging.keys {
-        let source = sources.iter_mut().find(|source| source.is_next(index))?;
-        match source.take()? {
-            Some(element) => out.extend_from_slice(element),
-            None => write_null(out, merging.dialect),
+    for answer in answers {
+        match answer? {
+            Answer::Null => write_null(out, merging.dialect),
+            Answer::Raw(element) => out.extend_from_slice(element),
         }
     }
     Some(())
 }
 
-/// A part whose keys and elements are taken in step.
-struct Source<'a> {
-    indexes: &'a [u32],
-    elements: Taken<'a>,
+/// What stands in the place of one key.
+#[derive(Clone, Copy)]
+enum Answer<'a> {
+    Null,
+    Raw(&'a [u8]),
 }
 
-/// Where the element of a part's next key comes from.
-enum Taken<'a> {
-    Array(Elements<'a>),
-    Every(Option<&'a [u8]>),
-}
-
-impl<'a> Source<'a> {
-    fn new(part: &Part<'a>, merging: Merging) -> Option<Self> {
-        let elements = if is_error(part.reply) {
-            let is_shown = merging.errors == PartErrors::Element;
-            Taken::Every(is_shown.then_some(part.reply))
-        } else {
-            Taken::Array(array_elements(part.reply)?)
-        };
-        Some(Self {
-            indexes: part.indexes,
-            elements,
-        })
-    }
-
-    fn is_next(&self, index: usize) -> bool {
-        self.indexes
-            .first()
-            .is_some_and(|next| *next as usize == index)
-    }
-
-    /// Takes the element of the next key: nothing if the part is short of one, `None` inside for null.
-    fn take(&mut self) -> Option<Option<&'a [u8]>> {
-        self.indexes = self.indexes.get(1..).unwrap_or_default();
-        match &mut self.elements {
-            Taken::Array(elements) => elements.next().map(Some),
-            Taken::Every(element) => Some(*element),
-        }
-    }
+/// What stands in the place of each key of a part that failed.
+fn error_answer<'a>(part: &Part<'a>, errors: PartErrors) -> Option<Answer<'a>> {
+    is_error(part.reply).then_some(match errors {
+        PartErrors::Element => Answer::Raw(part.reply),
+        PartErrors::Fail | PartErrors::Nil => Answer::Null,
+    })
 }
 
 #[cfg(test)]

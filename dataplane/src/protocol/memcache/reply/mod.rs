@@ -208,3 +208,6 @@ fn value_len(header: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(len).ok()?;
     is_number.then(|| text.parse().ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests;

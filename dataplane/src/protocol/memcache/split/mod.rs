@@ -1,0 +1,65 @@
+//! Dividing retrievals over shards, merging what the shards answer, and requests that want no answer.
+
+use smallvec::SmallVec;
+
+use super::super::message::{Part, PartErrors, Span, bytes_of};
+use super::reply::{is_error, values};
+
+/// Appends a retrieval: `name`, the time of `gat` and `gats`, and `keys`.
+pub fn append_retrieval<'k>(
+    out: &mut Vec<u8>,
+    name: &str,
+    exptime: Option<&'k [u8]>,
+    keys: impl IntoIterator<Item = &'k [u8]>,
+) {
+    out.extend_from_slice(name.as_bytes());
+    for word in exptime.into_iter().chain(keys) {
+        out.push(b' ');
+        out.extend_from_slice(word);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the request without the word `noreply` that ends its `line`; the endpoint will answer.
+pub fn without_noreply(out: &mut Vec<u8>, raw: &[u8], line: &Span) {
+    let words = bytes_of(raw, line).trim_ascii_end();
+    let kept = words.strip_suffix(b"noreply").unwrap_or(words);
+    out.extend_from_slice(kept.trim_ascii_end());
+    out.extend_from_slice(raw.get(line.end as usize..).unwrap_or_default());
+}
+
+/// Appends the one reply the `parts` of a retrieval make: values in the order of its `keys`, then `END`.
+///
+/// Under [`PartErrors::Nil`] a key whose part failed is as if absent; else the first error is the whole reply.
+pub fn merge(out: &mut Vec<u8>, raw: &[u8], keys: &[Span], parts: &[Part<'_>], errors: PartErrors) {
+    let mut blocks: SmallVec<[&[u8]; 32]> = SmallVec::from_elem(&[][..], keys.len());
+    let mut error = None;
+    for part in parts {
+        let mut found = values(part.reply).peekable();
+        for index in part.indexes.iter().map(|index| *index as usize) {
+            let key = keys.get(index).map(|span| bytes_of(raw, span));
+            let value = found.next_if(|value| Some(value.key) == key);
+            if let (Some(value), Some(block)) = (value, blocks.get_mut(index)) {
+                *block = value.block;
+            }
+        }
+        error = error.or(error_line(part.reply));
+    }
+    match error.filter(|_| errors != PartErrors::Nil) {
+        Some(error) => out.extend_from_slice(error),
+        None => {
+            blocks.iter().for_each(|block| out.extend_from_slice(block));
+            out.extend_from_slice(b"END\r\n");
+        }
+    }
+}
+
+/// The error a retrieval ends with, if it does.
+fn error_line(reply: &[u8]) -> Option<&[u8]> {
+    let mut values = values(reply);
+    values.by_ref().for_each(drop);
+    Some(values.rest()).filter(|line| is_error(line))
+}
+
+#[cfg(test)]
+mod tests;
