@@ -3,6 +3,7 @@
 //! Reading order: `pb` (generated), `model`, `placement`, `manifest`, `convert`, `status`.
 
 pub mod convert;
+pub mod manifest;
 pub mod model;
 pub mod pb;
 pub mod placement;

@@ -8,11 +8,18 @@ use crate::model::{ClusterSpec, ListenAddr, Violations, limits};
 ///
 /// Paths start with `clusters[i]`, `i` being the place in `specs`; of two that collide the later one is named.
 pub fn check_fleet<'a>(specs: impl IntoIterator<Item = &'a ClusterSpec>) -> Violations {
+    check_fleet_at(specs.into_iter().enumerate())
+}
+
+/// As [`check_fleet`], each cluster with its own place.
+pub(crate) fn check_fleet_at<'a>(
+    specs: impl IntoIterator<Item = (usize, &'a ClusterSpec)>,
+) -> Violations {
     let mut violations = Violations::new();
     let mut names = BTreeMap::new();
     let mut listeners: BTreeMap<Option<u16>, Vec<&ClusterSpec>> = BTreeMap::new();
     let mut count = 0;
-    for (index, spec) in specs.into_iter().enumerate() {
+    for (index, spec) in specs {
         count += 1;
         let name = spec.name();
         if let Some(first) = names.insert(name, index) {

@@ -27,6 +27,7 @@ pub use draft::{
     EndpointDraft, HotKeysDraft, SlowlogThreshold, TlsDraft, UserDraft,
 };
 pub use fleet::check_fleet;
+pub(crate) use fleet::check_fleet_at;
 pub use limits::{MAX_CLUSTERS, MAX_ENDPOINTS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
 pub use resource::resource_hash;
 pub use secret::{Credentials, Secret, SecretError};
