@@ -21,7 +21,6 @@ pub(super) async fn run(
     args: &ApplyArgs,
 ) -> Result<Exit, Failure> {
     let definitions = Definitions::read(&args.change.files)?;
-    definitions.warn(printer);
     let mut request = apply_request(client, &definitions, &args.change).await?;
     request.if_revision = demanded(client, args.if_revision).await?;
     request.reason = args.reason.clone().unwrap_or_default();
@@ -85,13 +84,10 @@ pub(super) fn document(
     definitions: &Definitions,
     dry_run: bool,
 ) -> ChangesDocument {
-    let warnings = response.warnings.iter();
     ChangesDocument {
         revision: RevisionPlace::of(response.revision.as_ref()),
         dry_run,
         changes: response.changes.iter().map(ChangeDocument::from).collect(),
-        warnings: warnings
-            .map(|warning| definitions.finding(&warning.field, &warning.description))
-            .collect(),
+        warnings: definitions.warnings(&response.warnings),
     }
 }

@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prism_proto::pb::config::v1::ClusterSpec;
-
-use crate::{
-    exit::{Exit, Failure, Finding},
-    output::Printer,
+use prism_proto::{
+    convert::spec_to_pb,
+    manifest::{Diagnostic, Manifest, parse_all},
+    pb::{admin::v1::Warning, config::v1::ClusterSpec},
 };
+
+use crate::exit::{Exit, Failure, Finding};
 
 /// What files are called whose definitions came from standard input.
 const STDIN: &str = "-";
@@ -27,6 +28,7 @@ pub(super) struct Text {
 #[derive(Debug)]
 pub(super) struct Definitions {
     texts: Vec<Text>,
+    manifest: Manifest,
 }
 
 impl Definitions {
@@ -35,12 +37,18 @@ impl Definitions {
     /// # Errors
     /// Everything that is wrong in any of them.
     pub(super) fn read(paths: &[PathBuf]) -> Result<Self, Failure> {
-        let texts = Self::fingerprint(paths)?;
-        Ok(Self { texts })
+        let texts = Self::texts_of(paths)?;
+        let files = texts
+            .iter()
+            .map(|text| (text.name.as_str(), text.content.as_str()));
+        match parse_all(files) {
+            Ok(manifest) => Ok(Self { manifest, texts }),
+            Err(errors) => Err(Failure::invalid(errors.iter().map(told).collect())),
+        }
     }
 
     /// Reads the files without looking at what they say.
-    pub(super) fn fingerprint(paths: &[PathBuf]) -> Result<Vec<Text>, Failure> {
+    pub(super) fn texts_of(paths: &[PathBuf]) -> Result<Vec<Text>, Failure> {
         let mut texts = Vec::new();
         for path in paths {
             for file in files(path)? {
@@ -51,18 +59,28 @@ impl Definitions {
     }
 
     /// The files as read.
-    pub(super) fn texts(&self) -> Vec<Text> {
-        self.texts.clone()
+    pub(super) fn texts(&self) -> &[Text] {
+        &self.texts
     }
 
     /// The definitions as messages.
     pub(super) fn specs(&self) -> impl Iterator<Item = ClusterSpec> {
-        std::iter::empty()
+        self.manifest.clusters.iter().map(spec_to_pb)
     }
 
-    /// Tells what is accepted but no longer means anything.
-    pub(super) fn warn(&self, printer: &Printer) {
-        let _ = printer;
+    /// What is accepted but may not do what its author thinks, as this side sees it, then as the control plane adds to it.
+    pub(super) fn warnings(&self, answered: &[Warning]) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.manifest.warnings.iter().map(told).collect();
+        for warning in answered {
+            let finding = self.finding(&warning.field, &warning.description);
+            let is_known = |known: &Finding| {
+                known.line == finding.line && known.description == finding.description
+            };
+            if !findings.iter().any(is_known) {
+                findings.push(finding);
+            }
+        }
+        findings
     }
 
     /// Leads the findings of a failure back to the files.
@@ -74,12 +92,52 @@ impl Definitions {
     }
 
     /// Makes a finding, with the place where the field was written.
-    pub(super) fn finding(&self, field: &str, description: &str) -> Finding {
+    ///
+    /// `field` starts with `clusters[2]` or, as data planes tell it, with `clusters[sessions]`.
+    fn finding(&self, field: &str, description: &str) -> Finding {
+        let found = self
+            .numbered(field)
+            .and_then(|field| self.manifest.locate(&field));
+        let (file, line, column) = match found {
+            Some((file, line, column)) => (Some(file), Some(line), Some(column)),
+            None => (None, None, None),
+        };
         Finding {
+            file,
+            line,
+            column,
             field: field.to_owned(),
             description: description.to_owned(),
-            ..Finding::default()
         }
+    }
+
+    /// Puts a cluster's place in the files where a path has its name; `None` for a cluster that is not in them.
+    fn numbered(&self, field: &str) -> Option<String> {
+        let Some((name, rest)) = field
+            .strip_prefix("clusters[")
+            .and_then(|rest| rest.split_once(']'))
+        else {
+            return Some(field.to_owned());
+        };
+        let clusters = &self.manifest.clusters;
+        let at = clusters.iter().position(|spec| spec.name() == name);
+        let at = at.or_else(|| name.parse().ok().filter(|at| *at < clusters.len()))?;
+        Some(format!("clusters[{at}]{rest}"))
+    }
+}
+
+/// A diagnostic of the definitions file as a finding.
+fn told(diagnostic: &Diagnostic) -> Finding {
+    let description = match &diagnostic.suggestion {
+        Some(suggestion) => format!("{} (did you mean \"{suggestion}\"?)", diagnostic.message),
+        None => diagnostic.message.clone(),
+    };
+    Finding {
+        file: Some(diagnostic.file.clone()),
+        line: Some(diagnostic.line),
+        column: Some(diagnostic.col),
+        field: String::new(),
+        description,
     }
 }
 
@@ -118,5 +176,103 @@ fn text(path: &Path) -> Result<Text, Failure> {
     match read {
         Ok(content) => Ok(Text { name, content }),
         Err(error) => Err(Failure::new(Exit::Error, format!("{name}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "[[clusters]]\nname = \"a\"\nlisten_addr = \"0.0.0.0:9001\"\ncache_type = \"redis\"\nservers = [\"127.0.0.1:1:1\"]\n\n\
+                       [[clusters]]\nname = \"b\"\nlisten_addr = \"0.0.0.0:9002\"\ncache_type = \"memcache\"\nservers = [\"127.0.0.1:2:1\"]\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).expect("written");
+        }
+        folder
+    }
+
+    fn read(folder: &tempfile::TempDir) -> Result<Definitions, Failure> {
+        Definitions::read(&[folder.path().to_path_buf()])
+    }
+
+    #[test]
+    fn directory_is_read_in_the_order_of_names() {
+        let third = TWO
+            .replace("\"a\"", "\"c\"")
+            .replace("\"b\"", "\"d\"")
+            .replace("900", "910");
+        let folder = folder(&[
+            ("2.toml", TWO),
+            ("1.toml", &third),
+            ("notes.txt", "not = read"),
+        ]);
+        let names: Vec<String> = read(&folder)
+            .expect("valid")
+            .specs()
+            .map(|spec| spec.name)
+            .collect();
+        assert_eq!(names, ["c", "d", "a", "b"]);
+    }
+
+    #[test]
+    fn errors_of_all_files_are_told_at_once_with_their_places() {
+        let broken = TWO.replace("cache_type", "cache_tipe");
+        let folder = folder(&[("1.toml", &broken), ("2.toml", "x = 1\n")]);
+        let failure = read(&folder).expect_err("invalid");
+        assert_eq!(failure.exit, Exit::Invalid);
+        let files: Vec<&str> = failure
+            .findings
+            .iter()
+            .filter_map(|f| f.file.as_deref())
+            .collect();
+        assert!(
+            files.iter().any(|file| file.ends_with("1.toml")),
+            "{failure:?}"
+        );
+        assert!(
+            files.iter().any(|file| file.ends_with("2.toml")),
+            "{failure:?}"
+        );
+        let suggested = failure
+            .findings
+            .iter()
+            .find(|f| f.description.contains("cache_type\"?"));
+        assert_eq!(suggested.and_then(|f| f.line), Some(4), "{failure:?}");
+    }
+
+    #[test]
+    fn violation_of_the_control_plane_is_led_back_to_its_line() {
+        let folder = folder(&[("1.toml", TWO)]);
+        let definitions = read(&folder).expect("valid");
+        let finding = definitions.finding("clusters[1].listen_addr", "is taken");
+        assert_eq!(finding.line, Some(9), "{finding:?}");
+        assert!(finding.file.is_some_and(|file| file.ends_with("1.toml")));
+    }
+
+    #[test]
+    fn violation_of_a_data_plane_is_led_back_by_the_name_of_the_cluster() {
+        let folder = folder(&[("1.toml", TWO)]);
+        let definitions = read(&folder).expect("valid");
+        assert_eq!(
+            definitions.finding("clusters[b].listen_addr", "").line,
+            Some(9)
+        );
+        assert_eq!(
+            definitions.finding("clusters[gone].listen_addr", "").line,
+            None
+        );
+    }
+
+    #[test]
+    fn missing_file_and_empty_directory_are_named() {
+        let folder = folder(&[]);
+        let failure = read(&folder).expect_err("nothing there");
+        assert!(failure.message.contains("no *.toml files"), "{failure:?}");
+        let missing = Definitions::read(&[folder.path().join("no.toml")]).expect_err("not there");
+        assert_eq!(missing.exit, Exit::Error);
+        assert!(missing.message.contains("no.toml"), "{missing:?}");
     }
 }

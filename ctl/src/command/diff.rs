@@ -15,7 +15,6 @@ pub(super) async fn run(
     args: &DiffArgs,
 ) -> Result<Exit, Failure> {
     let definitions = Definitions::read(&args.change.files)?;
-    definitions.warn(printer);
     let mut request = apply_request(client, &definitions, &args.change).await?;
     request.validate_only = true;
     request.request_id.clear();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::definitions::Definitions;
 use crate::{
     cli::ValidateArgs,
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, Finding},
     output::{Printer, Show, View},
 };
 
@@ -13,6 +13,7 @@ use crate::{
 struct ValidDocument {
     valid: bool,
     clusters: Vec<String>,
+    warnings: Vec<Finding>,
 }
 
 impl Show for ValidDocument {
@@ -31,10 +32,14 @@ impl Show for ValidDocument {
 /// Reads everything and says that it is valid, or all that is not.
 pub(super) fn run(printer: &Printer, args: &ValidateArgs) -> Result<Exit, Failure> {
     let definitions = Definitions::read(&args.files)?;
-    definitions.warn(printer);
+    let warnings = definitions.warnings(&[]);
+    for warning in &warnings {
+        printer.note("warning", &warning.to_string());
+    }
     let document = ValidDocument {
         valid: true,
         clusters: definitions.specs().map(|spec| spec.name).collect(),
+        warnings,
     };
     printer.show(&document)?;
     Ok(Exit::Ok)

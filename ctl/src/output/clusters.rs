@@ -1,8 +1,12 @@
 //! Clusters: their definitions as the definitions file has them, and how they stand.
 
-use prism_proto::pb::{
-    admin::v1::{Cluster, ClusterStatus, ListClustersResponse},
-    config::v1::ClusterSpec,
+use prism_proto::{
+    convert::draft_from_pb,
+    manifest::render_drafts,
+    pb::{
+        admin::v1::{Cluster, ClusterStatus, ListClustersResponse},
+        config::v1::ClusterSpec,
+    },
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -187,10 +191,17 @@ impl Show for ClustersDocument {
     }
 }
 
-/// Writes definitions as a file that can be applied.
+/// Writes definitions as a file that can be applied; one that cannot be read is told as a comment.
 pub(super) fn definitions(specs: &[&ClusterSpec]) -> String {
-    let _ = specs;
-    String::new()
+    let mut drafts = Vec::new();
+    let mut unread = String::new();
+    for spec in specs {
+        match draft_from_pb(spec) {
+            Ok(draft) => drafts.push(draft),
+            Err(violations) => unread.push_str(&format!("# {}: {violations}\n", spec.name)),
+        }
+    }
+    format!("{unread}{}", render_drafts(&drafts))
 }
 
 /// Returns one definition under the keys of the definitions file.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{View, yaml};
 use crate::{
     cli::{Format, LogFormat},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, Finding},
 };
 
 /// A document that can be printed in every form.
@@ -124,6 +124,14 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// Tells one finding; the line opens with file, line and column, where editors look for them.
+    fn finding(&self, finding: &Finding) {
+        match self.log_format {
+            LogFormat::Json => self.note("error", &finding.to_string()),
+            LogFormat::Text => self.note("info", &finding.to_string()),
+        }
+    }
+
     /// Tells a failure: every finding, the sentence, the hint; findings also as a document where a program reads.
     pub fn failure(&self, failure: &Failure) -> Exit {
         if !failure.findings.is_empty() && matches!(self.format, Format::Json | Format::Yaml) {
@@ -136,7 +144,7 @@ impl Printer {
             let _ = self.write(&text);
         }
         for finding in &failure.findings {
-            self.note("error", &finding.to_string());
+            self.finding(finding);
         }
         if !failure.message.is_empty() {
             self.note("error", &failure.message);

@@ -79,10 +79,10 @@ async fn serve(
     }
     apply(printer, &client, args, &first).await?;
     printer.write(&layout.summary(&first))?;
-    let mut known = first.texts();
+    let mut known = first.texts().to_vec();
     loop {
         sleep(FILE_POLL).await;
-        let Ok(texts) = Definitions::fingerprint(&args.files) else {
+        let Ok(texts) = Definitions::texts_of(&args.files) else {
             continue;
         };
         if texts == known {
@@ -106,7 +106,6 @@ async fn apply(
     args: &DevArgs,
     definitions: &Definitions,
 ) -> Result<(), Failure> {
-    definitions.warn(printer);
     let change = ChangeArgs {
         files: args.files.clone(),
         manifest: Some("dev".to_owned()),
