@@ -1,9 +1,19 @@
 //! The data plane of Prism: bytes in, bytes out.
+//!
+//! Reading order is the order of use, left to right: a module uses only those above it.
+
+pub mod metrics;
+
+pub mod protocol;
+
+pub mod inflight;
+
+pub mod upstream;
 
 pub mod cluster;
+
 pub mod downstream;
-pub mod inflight;
-pub mod metrics;
-pub mod protocol;
+
+pub mod discovery;
+
 pub mod server;
-pub mod upstream;

@@ -1,0 +1,136 @@
+//! What a data plane tells of its clusters: what was counted since the last report, and what was seen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use prism_proto::pb::discovery::v1::{
+    ClusterReport, EndpointReport, MovedReport, Report, ResourceVersion,
+};
+
+use crate::metrics::{ClusterSums, ClusterTotals, EndpointSums};
+
+/// Redirects of one cluster that one report names; the rest is learned from the refresh they cause.
+const MAX_MOVED: usize = 1_024;
+
+/// What was seen of one cluster beside what was counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The new owner's address by slot that moved.
+    pub moved: BTreeMap<u16, String>,
+    /// Endpoints that are not used.
+    pub ejected: BTreeSet<String>,
+    /// Endpoints that are used although the control plane ejects them.
+    pub vetoed: BTreeSet<String>,
+    /// Whether the topology should be looked at again.
+    pub refresh_wanted: bool,
+}
+
+/// Turns totals into what happened since the last report.
+#[derive(Debug, Default)]
+pub struct Reporter {
+    last: BTreeMap<String, ClusterTotals>,
+}
+
+impl Reporter {
+    /// Returns the report of the time since the last one.
+    pub fn report(
+        &mut self,
+        totals: Vec<ClusterTotals>,
+        mut seen: BTreeMap<String, Seen>,
+        quarantined: Vec<ResourceVersion>,
+        window: Duration,
+    ) -> Report {
+        let mut clusters = Vec::new();
+        let mut last = BTreeMap::new();
+        for now in totals {
+            let before = self.last.remove(&now.cluster).unwrap_or_default();
+            let seen = seen.remove(&now.cluster).unwrap_or_default();
+            clusters.push(cluster_report(&now, &before, seen));
+            last.insert(now.cluster.clone(), now);
+        }
+        // Clusters that no client has touched yet have no totals but may have been seen.
+        for (cluster, seen) in seen {
+            let untouched = ClusterTotals {
+                cluster,
+                ..ClusterTotals::default()
+            };
+            clusters.push(cluster_report(&untouched, &ClusterTotals::default(), seen));
+        }
+        self.last = last;
+        Report {
+            clusters,
+            window: window.try_into().ok(),
+            quarantined,
+        }
+    }
+}
+
+fn cluster_report(now: &ClusterTotals, before: &ClusterTotals, seen: Seen) -> ClusterReport {
+    let moved = seen.moved.iter().take(MAX_MOVED);
+    ClusterReport {
+        cluster: now.cluster.clone(),
+        requests: grown(&now.sums, &before.sums, |sums| sums.requests_total),
+        errors: grown(&now.sums, &before.sums, |sums| sums.errors_total),
+        latency_buckets: latency(&now.sums, &before.sums),
+        clients: now.sums.clients,
+        endpoints: endpoint_reports(now, before, &seen),
+        moved: moved
+            .map(|(slot, addr)| MovedReport {
+                slot: u32::from(*slot),
+                addr: addr.clone(),
+            })
+            .collect(),
+        refresh_wanted: seen.refresh_wanted,
+    }
+}
+
+fn endpoint_reports(
+    now: &ClusterTotals,
+    before: &ClusterTotals,
+    seen: &Seen,
+) -> Vec<EndpointReport> {
+    let none = EndpointSums::default();
+    let mut addrs: BTreeSet<&String> = now.endpoints.keys().collect();
+    addrs.extend(seen.ejected.iter().chain(&seen.vetoed));
+    let report = |addr: &String| {
+        let sums = now.endpoints.get(addr).unwrap_or(&none);
+        let before = before.endpoints.get(addr).unwrap_or(&none);
+        EndpointReport {
+            addr: addr.clone(),
+            requests: grown(sums, before, |sums| sums.requests_total),
+            errors: grown(sums, before, |sums| sums.errors_total),
+            connect_failures: grown(sums, before, |sums| sums.connect_failures_total),
+            ejected: seen.ejected.contains(addr),
+            vetoed: seen.vetoed.contains(addr),
+        }
+    };
+    let says_something = |report: &EndpointReport| {
+        let counts = report.requests + report.errors + report.connect_failures;
+        counts > 0 || report.ejected || report.vetoed
+    };
+    addrs
+        .into_iter()
+        .map(report)
+        .filter(says_something)
+        .collect()
+}
+
+fn grown<S>(now: &S, before: &S, read: impl Fn(&S) -> u64) -> u64 {
+    read(now).saturating_sub(read(before))
+}
+
+/// Returns the counts by bucket since the last report, without the empty buckets at the end.
+fn latency(now: &ClusterSums, before: &ClusterSums) -> Vec<u64> {
+    let pairs = now.latency.buckets().iter().zip(before.latency.buckets());
+    let mut buckets: Vec<_> = pairs
+        .map(|(now, before)| now.saturating_sub(*before))
+        .collect();
+    let used = buckets
+        .iter()
+        .rposition(|&count| count > 0)
+        .map_or(0, |last| last + 1);
+    buckets.truncate(used);
+    buckets
+}
