@@ -96,6 +96,19 @@ impl Disk {
         Ok((head, index))
     }
 
+    /// Writes the operations of the next revision, moves the head to it, and returns once that is on the medium.
+    pub(super) fn commit(
+        &self,
+        from: &Head,
+        to: &Head,
+        ops: &[Op],
+    ) -> Result<Vec<Place>, StoreError> {
+        let places = self.write(to.revision, ops)?;
+        self.flip(from, to)?;
+        self.make_durable()?;
+        Ok(places)
+    }
+
     /// Writes the operations of a revision, unseen until the head moves there.
     pub(super) fn write(&self, revision: Revision, ops: &[Op]) -> Result<Vec<Place>, StoreError> {
         let mut places = Vec::with_capacity(ops.len());
@@ -115,7 +128,7 @@ impl Disk {
     }
 
     /// Moves the head, if it is still where it was.
-    pub(super) fn flip(&self, from: &Head, to: &Head) -> Result<(), StoreError> {
+    fn flip(&self, from: &Head, to: &Head) -> Result<(), StoreError> {
         let (expected, next) = (encode_head(from), encode_head(to));
         let flipped = self.db.transaction(|tree| {
             if tree.get(HEAD_KEY)?.as_deref() != Some(&expected[..]) {
@@ -133,7 +146,7 @@ impl Disk {
     }
 
     /// Returns once everything written is on the medium: `flush` alone is `sync_file_range`, which promises nothing.
-    pub(super) fn make_durable(&self) -> Result<(), StoreError> {
+    fn make_durable(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(unavailable)?;
         self.log
             .sync_all()
@@ -208,9 +221,10 @@ pub(super) fn apply(index: &mut Index, op: Op, place: Place) -> impl Iterator<It
     replaced.map(|slot| slot.place).into_iter().chain(tombstone)
 }
 
-/// Words sled's error without its type names.
+/// Words sled's error; of a copied I/O error only the kind reads well.
 pub(super) fn words(error: &::sled::Error) -> String {
     match error {
+        ::sled::Error::Io(error) if error.raw_os_error().is_none() => error.kind().to_string(),
         ::sled::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     }

@@ -153,30 +153,21 @@ impl Writer {
 
     /// Makes a commit durable, then publishes it. After a failure nobody knows what is on disk: the database is closed.
     fn advance(&mut self, next: Head, ops: &[Op]) -> Result<Head, StoreError> {
-        let disk = self.reopen()?;
-        let durable = disk.write(next.revision, ops);
-        match durable.and_then(|places| self.flip(&next).map(|()| places)) {
+        let from = self.head.clone();
+        match self.reopen()?.commit(&from, &next, ops) {
             Ok(places) => {
                 self.head = next;
                 self.settle(ops, places);
-                self.published
-                    .send_replace(published(&self.head, &self.index));
+                let now = published(&self.head, &self.index);
+                self.published.send_replace(now);
                 Ok(self.head.clone())
             }
             Err(error) => {
                 self.disk = None;
                 tracing::error!(revision = %next.revision, %error, "commit failed, store closed until the next one");
-                self.failure.send_replace(Some(error.to_string()));
-                Err(StoreError::Unavailable(error.to_string()))
+                Err(self.failed(error))
             }
         }
-    }
-
-    fn flip(&mut self, next: &Head) -> Result<(), StoreError> {
-        let from = self.head.clone();
-        let disk = self.reopen()?;
-        disk.flip(&from, next)?;
-        disk.make_durable()
     }
 
     /// Brings the index up to date and removes what the commit replaced.
@@ -190,14 +181,21 @@ impl Writer {
         }
     }
 
+    /// Shows why writes are refused.
+    fn failed(&self, error: StoreError) -> StoreError {
+        let why = match error {
+            StoreError::Unavailable(why) => why,
+            error => error.to_string(),
+        };
+        self.failure.send_replace(Some(why.clone()));
+        StoreError::Unavailable(why)
+    }
+
     /// Opens the database again after a failure, and publishes what the failed commit came to.
     fn reopen(&mut self) -> Result<&Disk, StoreError> {
         if self.disk.is_none() {
             let disk = open(&self.folder, &self.options).and_then(|disk| Ok((disk.load()?, disk)));
-            let ((head, index), disk) = disk.map_err(|error| {
-                self.failure.send_replace(Some(error.to_string()));
-                StoreError::Unavailable(error.to_string())
-            })?;
+            let ((head, index), disk) = disk.map_err(|error| self.failed(error))?;
             if head != self.head {
                 tracing::warn!(revision = %head.revision, "unanswered commit found complete");
             }
