@@ -4,6 +4,8 @@
 
 pub mod store;
 
+pub mod catalog;
+
 pub mod fleet;
 
 pub mod probe;

@@ -230,7 +230,7 @@ async fn list_is_ordered_and_cut_to_the_last(store: Subject) {
 
 async fn large_value_reads_back(store: Subject) {
     let value: Bytes = (0..3_000_000_u32)
-        .map(|index| (index * 7 >> 3) as u8)
+        .map(|index| ((index * 7) >> 3) as u8)
         .collect::<Vec<_>>()
         .into();
     for key in [cluster("large"), Key::History(at(1, 1))] {

@@ -16,12 +16,11 @@ mod writer;
 use std::{path::PathBuf, thread, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
-use self::writer::{Request, Writer};
+use self::writer::{Request, Seen, Writer};
 use super::{
     Commit, Entry, Family, Head, Health, Key, Listing, Pending, Revision, Store, StoreError, Watch,
-    watch::Published,
 };
 
 /// Requests waiting for the writer; beyond it, callers wait in line.
@@ -56,8 +55,7 @@ impl SledOptions {
 #[derive(Debug)]
 pub struct SledStore {
     requests: Option<mpsc::Sender<Request>>,
-    published: watch::Receiver<Published>,
-    failure: watch::Receiver<Option<String>>,
+    seen: Seen,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -71,9 +69,9 @@ impl SledStore {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (ready, opened) = oneshot::channel();
         let run = move || match Writer::open(options) {
-            Ok((writer, published, failure)) => {
+            Ok((writer, seen)) => {
                 // A caller that went away drops the queue too, so the writer ends at once.
-                let _ = ready.send(Ok((published, failure)));
+                let _ = ready.send(Ok(seen));
                 writer.run(queue);
             }
             Err(error) => drop(ready.send(Err(error))),
@@ -84,11 +82,10 @@ impl SledStore {
             .map_err(|error| {
                 StoreError::Unavailable(format!("no thread for the store: {error}"))
             })?;
-        let (published, failure) = opened.await.map_err(|_| stopped())??;
+        let seen = opened.await.map_err(|_| stopped())??;
         Ok(Self {
             requests: Some(requests),
-            published,
-            failure,
+            seen,
             thread: Some(thread),
         })
     }
@@ -124,12 +121,12 @@ impl Drop for SledStore {
 
 impl Store for SledStore {
     fn head(&self) -> Head {
-        self.published.borrow().head.clone()
+        self.seen.published.borrow().head.clone()
     }
 
     fn get(&self, key: Key) -> Pending<'_, Option<Entry>> {
         if key.family().is_resident() {
-            let entry = self.published.borrow().entries.get(&key).cloned();
+            let entry = self.seen.published.borrow().entries.get(&key).cloned();
             return Box::pin(async move { Ok(entry) });
         }
         Box::pin(self.ask(move |reply| Request::Get(key, reply)))
@@ -137,7 +134,7 @@ impl Store for SledStore {
 
     fn list(&self, family: Family, last: usize) -> Pending<'_, Listing> {
         if family.is_resident() {
-            let published = self.published.borrow().clone();
+            let published = self.seen.published.borrow().clone();
             let of_family = published
                 .entries
                 .values()
@@ -160,7 +157,7 @@ impl Store for SledStore {
     }
 
     fn watch(&self, from: Option<Revision>) -> Watch {
-        Watch::new(self.published.clone(), from)
+        Watch::new(self.seen.published.clone(), from)
     }
 
     fn export(&self) -> Pending<'_, Bytes> {
@@ -174,7 +171,7 @@ impl Store for SledStore {
     fn health(&self) -> Health {
         Health {
             kind: "sled",
-            failure: self.failure.borrow().clone(),
+            failure: self.seen.failure.borrow().clone(),
         }
     }
 }

@@ -27,6 +27,13 @@ pub(super) enum Request {
     List(Family, usize, Reply<Listing>),
 }
 
+/// What others see of the writer.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) published: watch::Receiver<Published>,
+    pub(super) failure: watch::Receiver<Option<String>>,
+}
+
 /// Owns folder and database.
 pub(super) struct Writer {
     folder: Folder,
@@ -41,16 +48,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Claims the folder, opens the database and reads it.
-    pub(super) fn open(
-        options: SledOptions,
-    ) -> Result<
-        (
-            Self,
-            watch::Receiver<Published>,
-            watch::Receiver<Option<String>>,
-        ),
-        StoreError,
-    > {
+    pub(super) fn open(options: SledOptions) -> Result<(Self, Seen), StoreError> {
         let folder = Folder::claim(&options.dir, options.lock_wait)?;
         let disk = open(&folder, &options)?;
         let (head, index) = disk.load()?;
@@ -65,7 +63,13 @@ impl Writer {
             published,
             failure,
         };
-        Ok((writer, published_seen, failure_seen))
+        Ok((
+            writer,
+            Seen {
+                published: published_seen,
+                failure: failure_seen,
+            },
+        ))
     }
 
     /// Answers until the queue is closed.
