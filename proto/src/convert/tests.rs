@@ -199,3 +199,23 @@ fn wrong_slot_maps_are_violations() {
     let violations = slot_map_from_pb(&message).unwrap_err();
     assert_eq!(fields(&violations), ["cluster", "shards[0]", "ranges"]);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_bytes_break_the_decoders(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        let _ = (decode_spec(&bytes), decode_slot_map(&bytes));
+    }
+
+    #[test]
+    fn a_changed_byte_is_read_or_told(at in 0_usize..1000, byte in proptest::prelude::any::<u8>()) {
+        let [_, full] = specs();
+        let mut bytes = encode_resolved(&full).to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(spec) = decode_resolved(&bytes) {
+            assert_eq!(decode_resolved(&encode_resolved(&spec)).unwrap().cluster(), spec.cluster());
+        }
+    }
+}

@@ -2,8 +2,10 @@
 
 use crate::{
     manifest::{
-        access, legacy, server,
-        table::{Findings, Table, Value},
+        access, endpoint,
+        findings::Findings,
+        legacy,
+        table::{Table, Value},
         unit::Unit,
     },
     model::{
@@ -25,7 +27,7 @@ pub(super) fn read<'t>(
         name: table.text("name", &[]).unwrap_or_default(),
         listen_addr: table.text("listen_addr", &[]).unwrap_or_default(),
         cache_type: table.word("cache_type", &[]),
-        endpoints: read_servers(&mut table),
+        endpoints: read_endpoints(&mut table),
         selector: Selector {
             dataplanes: table.texts("selector.dataplanes", &["dataplanes"]),
             labels: table.map("selector.labels", &["labels"]),
@@ -50,13 +52,13 @@ pub(super) fn read<'t>(
     Some(draft)
 }
 
-fn read_servers(table: &mut Table<'_, '_>) -> Vec<EndpointDraft> {
+fn read_endpoints(table: &mut Table<'_, '_>) -> Vec<EndpointDraft> {
     let servers = table.array("endpoints", &["servers"]).unwrap_or_default();
     let mut endpoints = Vec::with_capacity(servers.len());
     for (index, value) in servers.into_iter().enumerate() {
         let path = table.path(&format!("endpoints[{index}]"));
         // One that cannot be read keeps its place, so that the others keep theirs.
-        endpoints.push(server::read(table.findings, value, path).unwrap_or_default());
+        endpoints.push(endpoint::read(table.findings, value, path).unwrap_or_default());
     }
     endpoints
 }
@@ -159,10 +161,9 @@ fn read_backup_request(table: &mut Table<'_, '_>) -> Option<BackupRequestDraft> 
     let none = written.is_none_or(|value| value.get_ref().as_str() == Some("default"));
     let draft = BackupRequestDraft {
         enabled: backup.boolean("enabled", &[]).unwrap_or(false),
-        trigger_slow: match none {
-            true => None,
-            false => backup.duration(field, &keys, Unit::Milliseconds),
-        },
+        trigger_slow: (!none)
+            .then(|| backup.duration(field, &keys, Unit::Milliseconds))
+            .flatten(),
         multiplier: backup.float("multiplier", &[]),
     };
     backup.close();

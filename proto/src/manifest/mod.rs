@@ -3,10 +3,13 @@
 mod access;
 mod cluster;
 mod diagnostic;
+mod endpoint;
+mod findings;
 mod legacy;
 mod nearest;
+#[cfg(test)]
+mod properties;
 mod render;
-mod server;
 mod source;
 mod table;
 #[cfg(test)]
@@ -17,8 +20,9 @@ use toml::de::DeTable;
 
 use crate::{
     manifest::{
+        findings::Findings,
         source::{Places, Source},
-        table::{Findings, Table},
+        table::Table,
     },
     model::{ClusterSpec, MAX_MANIFEST_BYTES, Violations, check_fleet_at},
 };

@@ -6,7 +6,9 @@ use toml::Value;
 
 use crate::{
     manifest::unit::Unit,
-    model::{AuthDraft, ClusterSpec, Draft, EndpointDraft, Secret, SlowlogThreshold, Word},
+    model::{
+        AuthDraft, ClusterSpec, Draft, EndpointDraft, Secret, SlowlogThreshold, UserDraft, Word,
+    },
 };
 
 /// Writes definitions as their authors wrote them, secrets in the clear unless redacted before.
@@ -36,7 +38,7 @@ impl Lines {
         self.put("name", Some(text(&draft.name)));
         self.put("listen_addr", Some(text(&draft.listen_addr)));
         self.word("cache_type", draft.cache_type);
-        self.servers(&draft.endpoints);
+        self.endpoints(&draft.endpoints);
         self.texts("dataplanes", &draft.selector.dataplanes);
         self.map("labels", &draft.selector.labels);
         self.map("meta_labels", &draft.labels);
@@ -86,8 +88,8 @@ impl Lines {
         self.put(key, (!map.is_empty()).then(shown));
     }
 
-    fn servers(&mut self, endpoints: &[EndpointDraft]) {
-        let lines: Vec<_> = endpoints.iter().map(server).collect();
+    fn endpoints(&mut self, endpoints: &[EndpointDraft]) {
+        let lines: Vec<_> = endpoints.iter().map(endpoint).collect();
         self.put("servers", Some(format!("[\n{}]", lines.concat())));
     }
 
@@ -175,7 +177,7 @@ impl Lines {
             self.put("password", password);
             return;
         }
-        let user = |user: &crate::model::UserDraft| {
+        let user = |user: &UserDraft| {
             let list = |texts: &[String]| {
                 let texts: Vec<_> = texts.iter().map(|each| text(each)).collect();
                 (!texts.is_empty()).then(|| format!("[{}]", texts.join(", ")))
@@ -236,8 +238,21 @@ impl Lines {
     }
 }
 
+/// Quotes a text on one line, so that it can be a key too.
 fn text(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn float(number: f64) -> String {
@@ -270,7 +285,7 @@ fn secret(secret: &Secret) -> String {
 }
 
 /// Writes `addr[:weight] [alias]` where that says it all.
-fn server(endpoint: &EndpointDraft) -> String {
+fn endpoint(endpoint: &EndpointDraft) -> String {
     let EndpointDraft {
         addr,
         weight,

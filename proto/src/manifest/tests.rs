@@ -44,6 +44,7 @@ fn every_key_of_the_contract_is_read() {
             d.tcp_keepalive == Some(ms(5000))
         }),
         ("max_clients = 0x10", |d| d.max_clients == Some(16)),
+        ("max_clients = 1_000", |d| d.max_clients == Some(1000)),
         ("max_pending = 10", |d| d.max_pending == Some(10)),
         ("max_pending_bytes = \"1MiB\"", |d| {
             d.max_pending_bytes == Some(1 << 20)
@@ -499,6 +500,7 @@ fn what_is_rendered_is_read_as_the_same() {
             users: Vec::new(),
         }),
         read_timeout: Some(Duration::from_micros(1500)),
+        annotations: [("a \"key\"\n".to_owned(), "\r\n\t\u{7f}".to_owned())].into(),
         slowlog_slower_than: Some(SlowlogThreshold::Off),
         ..drafts::least()
     };

@@ -8,9 +8,8 @@ use std::{
 };
 
 use crate::model::{
-    BackendAuthDraft, CacheType, Distribution, Draft, Endpoint, EndpointAddr, EndpointDraft,
-    OnEjection, RolloutMode, Secret, SlowlogThreshold, Violations, defaults::Parts, limits,
-    unsupported,
+    BackendAuthDraft, CacheType, Draft, Endpoint, EndpointAddr, EndpointDraft, Secret,
+    SlowlogThreshold, Violations, defaults::Parts, limits, unsupported,
 };
 
 /// Collects everything wrong with `draft`; returns what was read of it unless that failed.
@@ -322,41 +321,4 @@ fn check_secrets(draft: &Draft, violations: &mut Violations) {
     if draft.backend_auth.as_ref().is_some_and(without_password) {
         violations.push("backend_auth.password", "is missing beside the username");
     }
-}
-
-/// Collects what is accepted but does not do what its author may think.
-pub(super) fn warnings(draft: &Draft, cache_type: CacheType) -> Violations {
-    let mut warnings = Violations::new();
-    if draft.rollout == Some(RolloutMode::Staged) {
-        warnings.push(
-            "rollout",
-            "staged delivery is not supported by this version: changes go at once",
-        );
-    }
-    if cache_type != CacheType::RedisCluster {
-        if draft.distribution == Some(Distribution::Random) {
-            warnings.push("distribution", "random does not find again what it stored");
-        }
-        return warnings;
-    }
-    let ignored = [
-        ("hash", draft.hash.is_some()),
-        ("distribution", draft.distribution.is_some()),
-        ("hash_tag", draft.hash_tag.is_some()),
-        ("hash_bytes", draft.hash_bytes.is_some()),
-        ("ketama_float", draft.ketama_float.is_some()),
-    ];
-    for (field, _) in ignored.iter().filter(|(_, written)| *written) {
-        warnings.push(*field, "is ignored: a Redis Cluster places keys by slot");
-    }
-    for (index, endpoint) in draft.endpoints.iter().enumerate() {
-        if endpoint.weight.is_some_and(|weight| weight != 1) {
-            let field = format!("endpoints[{index}].weight");
-            warnings.push(field, "is ignored: a Redis Cluster places keys by slot");
-        }
-    }
-    if draft.on_ejection == Some(OnEjection::Rehash) {
-        warnings.push("on_ejection", "is ignored: a Redis Cluster never rehashes");
-    }
-    warnings
 }

@@ -1,6 +1,7 @@
 //! Checked values that all sides share; what is held here has been validated.
 
 mod address;
+mod advice;
 mod check;
 mod cluster;
 mod defaults;

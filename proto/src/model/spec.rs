@@ -1,6 +1,6 @@
 //! One checked definition.
 
-use crate::model::{Cluster, Draft, Secret, Violation, Violations, check, defaults};
+use crate::model::{Cluster, Draft, Secret, Violation, Violations, advice, check, defaults};
 
 /// One cluster as written, checked: all of it is in range and resolves.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,12 @@ impl ClusterSpec {
 
     /// Returns what is accepted but does not do what its author may think.
     pub fn warnings(&self) -> Violations {
-        check::warnings(&self.draft, self.cluster.cache_type())
+        advice::warnings(&self.draft, self.cluster.cache_type())
+    }
+
+    /// Returns a warning for each default that replaces what `stored` says and so moves keys between its shards.
+    pub fn warnings_against(&self, stored: &Self) -> Violations {
+        advice::moved_by_defaults(&self.draft, &self.cluster, &stored.cluster)
     }
 
     /// Returns a violation for each secret of which only a shown digest is at hand.

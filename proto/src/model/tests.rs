@@ -449,3 +449,17 @@ fn a_password_shows_nowhere_in_debug() {
     let spec = ClusterSpec::new(full()).unwrap();
     assert!(!format!("{spec:?} {:?}", spec.resolve()).contains("hunter2"));
 }
+
+#[test]
+fn a_default_that_moves_the_keys_of_a_stored_pool_is_warned_about() {
+    let mut draft = least();
+    draft.hash_bytes = Some(HashBytes::Unsigned);
+    draft.hash_tag = Some("{}".to_owned());
+    let stored = ClusterSpec::new(draft.clone()).unwrap();
+    let bare = ClusterSpec::new(least()).unwrap();
+    let expected = "hash_tag: is not written: the default none replaces {} and moves keys\n\
+        hash_bytes: is not written: the default signed replaces unsigned and moves keys";
+    assert_eq!(bare.warnings_against(&stored).to_string(), expected);
+    assert!(stored.warnings_against(&bare).is_empty());
+    assert!(bare.warnings_against(&bare).is_empty());
+}

@@ -1,7 +1,10 @@
 //! One entry of `servers`: `addr[:weight] [alias]`, or a table.
 
 use crate::{
-    manifest::table::{Findings, Table, Value},
+    manifest::{
+        findings::Findings,
+        table::{Table, Value},
+    },
     model::{EndpointAddr, EndpointDraft},
 };
 
@@ -50,18 +53,20 @@ fn parse(text: &str) -> Result<EndpointDraft, String> {
 
 fn split_weight(text: &str) -> Result<(String, Option<u32>), String> {
     // twemproxy writes unix sockets without a scheme.
-    let addr = match text.starts_with('/') {
-        true => format!("unix:{text}"),
-        false => text.to_owned(),
+    let addr = if text.starts_with('/') {
+        format!("unix:{text}")
+    } else {
+        text.to_owned()
     };
     let Some((before, weight)) = addr.rsplit_once(':') else {
         return Ok((addr, None));
     };
     let is_unix = addr.starts_with("unix:");
     let is_number = !weight.is_empty() && weight.bytes().all(|byte| byte.is_ascii_digit());
-    let is_whole = match is_unix {
-        true => !is_number || before == "unix",
-        false => addr.parse::<EndpointAddr>().is_ok(),
+    let is_whole = if is_unix {
+        !is_number || before == "unix"
+    } else {
+        addr.parse::<EndpointAddr>().is_ok()
     };
     if is_whole || before.parse::<EndpointAddr>().is_err() {
         return Ok((addr, None));
@@ -79,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_an_address_a_weight_and_an_alias() {
+    fn an_endpoint_is_an_address_a_weight_and_an_alias() {
         for (text, addr, weight, alias) in [
             ("10.0.0.1:6379", "10.0.0.1:6379", None, None),
             ("10.0.0.1:6379:10", "10.0.0.1:6379", Some(10), None),
