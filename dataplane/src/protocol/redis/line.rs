@@ -44,10 +44,15 @@ pub(super) enum LineEnd {
     NotYet(usize),
 }
 
+/// Bytes looked at one by one, for most lines are short.
+const SHORT: usize = 16;
+
 /// Looks for a line end in `buf` from `from` on.
+#[inline]
 pub(super) fn line_end(buf: &[u8], from: usize) -> LineEnd {
     let rest = buf.get(from..).unwrap_or_default();
-    let Some(found) = memchr(b'\r', rest) else {
+    let found = rest.iter().take(SHORT).position(|byte| *byte == b'\r');
+    let Some(found) = found.or_else(|| memchr(b'\r', rest)) else {
         return LineEnd::NotYet(buf.len());
     };
     let at = from + found;

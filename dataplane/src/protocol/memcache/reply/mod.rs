@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use super::super::message::{Limits, Progress, bytes_of};
+use super::request::number;
 
 /// Longest line an endpoint may send.
 const MAX_LINE: usize = 8192;
@@ -204,9 +205,8 @@ fn value_len(header: &[u8]) -> Option<usize> {
     let words = header.strip_suffix(b"\r\n")?;
     let mut words = words.split(|byte| *byte == b' ');
     let (_key, _flags, len) = (words.next()?, words.next()?, words.next()?);
-    let is_number = !len.is_empty() && len.len() < 12 && len.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(len).ok()?;
-    is_number.then(|| text.parse().ok()).flatten()
+    let len = usize::try_from(number(len)?).ok()?;
+    (len <= u32::MAX as usize).then_some(len)
 }
 
 #[cfg(test)]

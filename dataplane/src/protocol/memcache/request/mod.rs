@@ -1,10 +1,17 @@
 //! Locating the parts of a Memcached request: its line, its keys, its data.
 
+mod error;
+mod words;
+
 use memchr::memchr;
-use smallvec::SmallVec;
 
 use super::super::message::{Limits, Progress, Span};
 use super::command::{Class, Command, lookup};
+use words::{Splitter, Words, data_len, has_nul, is_time};
+
+pub(super) use words::number;
+
+pub use error::RequestError;
 
 /// Longest key, as in Memcached.
 const MAX_KEY: usize = 250;
@@ -12,8 +19,6 @@ const MAX_KEY: usize = 250;
 const MAX_LINE: usize = 2048;
 /// Spaces that may stand before a long `get`, as in Memcached.
 const MAX_INDENT: usize = 100;
-/// Longest data, as in Memcached: its size and that of its line end fit a C `int`.
-const MAX_DATA: usize = i32::MAX as usize - 2;
 /// Key spans a quiet decoder keeps room for.
 const QUIET_KEYS: usize = 8;
 
@@ -21,32 +26,6 @@ const ERROR: &[u8] = b"ERROR\r\n";
 const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk\r\n";
 const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
 const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
-
-/// Why a request cannot be located; the connection closes after the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// The first byte is the binary protocol's.
-    #[error("the binary protocol is not supported")]
-    Binary,
-    /// A line does not end.
-    #[error("line is over {limit} bytes")]
-    LineTooLong {
-        /// Bytes allowed.
-        limit: usize,
-    },
-}
-
-impl RequestError {
-    /// The whole reply for the client.
-    pub fn reply(&self) -> &'static [u8] {
-        match self {
-            Self::Binary => {
-                b"CLIENT_ERROR prism: the binary protocol is not supported by this version\r\n"
-            }
-            Self::LineTooLong { .. } => b"CLIENT_ERROR line too long\r\n",
-        }
-    }
-}
 
 /// What the bytes of a complete request are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +70,6 @@ enum Stage {
     /// The last call completed a request.
     Done,
 }
-
-/// The words behind the name; none of the lines that end up here has more that matter.
-type Words<'a> = SmallVec<[(Span, &'a [u8]); 8]>;
 
 impl RequestDecoder {
     /// A decoder that has seen nothing yet.
@@ -241,14 +217,14 @@ impl RequestDecoder {
         };
         let located = match command.class {
             Class::Retrieval | Class::TouchRetrieval => self.retrieval(command, words),
-            Class::Storage => return self.storage(buf, command, &words.collect(), next),
-            Class::Keyed => self.keyed(command, &words.collect(), line),
-            Class::Refused => refused(if is_noreply(&words.collect()) {
+            Class::Storage => return self.storage(buf, command, &Words::read(words), next),
+            Class::Keyed => self.keyed(command, &Words::read(words), line),
+            Class::Refused => refused(if Words::read(words).is_noreply() {
                 b""
             } else {
                 command.refusal
             }),
-            Class::RefusedStorage => refused_storage(command, &words.collect()),
+            Class::RefusedStorage => refused_storage(command, &Words::read(words)),
             Class::Local => Located::Command(command),
         };
         self.complete(located, next)
@@ -290,14 +266,11 @@ impl RequestDecoder {
         if words.len() < command.least || words.len() > command.most {
             return refused(ERROR);
         }
-        let Some((span, key)) = words.first() else {
-            return refused(ERROR);
-        };
-        self.noreply = words.len() > 1 && is_noreply(words);
-        if key.len() > MAX_KEY || has_nul(line) {
+        self.noreply = words.len() > 1 && words.is_noreply();
+        if words.at(0).len() > MAX_KEY || has_nul(line) {
             return self.refused_format(0);
         }
-        self.keys.push(span.clone());
+        self.keys.push(words.first());
         Located::Command(command)
     }
 
@@ -311,17 +284,15 @@ impl RequestDecoder {
         if words.len() < command.least || words.len() > command.most {
             return self.complete(refused(ERROR), next);
         }
-        self.noreply = is_noreply(words);
-        let len = word(words, 3).and_then(data_len);
+        self.noreply = words.is_noreply();
+        let len = data_len(words.at(3));
         let swallow = len.map_or(0, |len| len + 2);
-        let is_sound = word(words, 0).is_some_and(|key| key.len() <= MAX_KEY)
-            && word(words, 1)
-                .and_then(number)
-                .is_some_and(|flags| u32::try_from(flags).is_ok())
-            && word(words, 2).is_some_and(is_time)
-            && (command.name != "cas" || word(words, 4).and_then(number).is_some())
+        let is_sound = words.at(0).len() <= MAX_KEY
+            && number(words.at(1)).is_some_and(|flags| u32::try_from(flags).is_ok())
+            && is_time(words.at(2))
+            && (command.name != "cas" || number(words.at(4)).is_some())
             && !has_nul(buf.get(..next).unwrap_or_default());
-        let (true, Some(len), Some((key, _))) = (is_sound, len, words.first()) else {
+        let Some(len) = len.filter(|_| is_sound) else {
             let refusal = self.refused_format(swallow);
             return self.complete(refusal, next);
         };
@@ -329,7 +300,7 @@ impl RequestDecoder {
             let refusal = self.refusal(TOO_LARGE, swallow);
             return self.complete(refusal, next);
         }
-        self.keys.push(key.clone());
+        self.keys.push(words.first());
         self.data = next as u32..(next + len) as u32;
         self.stage = Stage::Data(command);
         self.data(buf, command)
@@ -372,64 +343,10 @@ fn refused(reply: &'static [u8]) -> Located {
 }
 
 fn refused_storage(command: &'static Command, words: &Words<'_>) -> Located {
-    let len = word(words, 1).and_then(data_len);
+    let len = data_len(words.at(1));
     Located::Refused {
         reply: command.refusal,
         swallow: len.map_or(0, |len| len + 2),
-    }
-}
-
-fn word<'a>(words: &Words<'a>, at: usize) -> Option<&'a [u8]> {
-    words.get(at).map(|(_, word)| *word)
-}
-
-fn is_noreply(words: &Words<'_>) -> bool {
-    words.last().is_some_and(|(_, word)| *word == b"noreply")
-}
-
-/// Memcached reads a line up to the first NUL, so the key it sees would not be the one routed by.
-fn has_nul(line: &[u8]) -> bool {
-    memchr(0, line).is_some()
-}
-
-fn number(word: &[u8]) -> Option<u64> {
-    let is_number = word.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(word).ok()?;
-    is_number.then(|| text.parse().ok()).flatten()
-}
-
-/// Stricter than C's `strtol`: what is sent on must be understood alike by every endpoint.
-fn data_len(word: &[u8]) -> Option<usize> {
-    let digits = word.strip_prefix(b"+").unwrap_or(word);
-    let len = usize::try_from(number(digits)?).ok()?;
-    (len <= MAX_DATA).then_some(len)
-}
-
-fn is_time(word: &[u8]) -> bool {
-    let digits = word.strip_prefix(b"-").or(word.strip_prefix(b"+"));
-    number(digits.unwrap_or(word)).is_some_and(|time| i64::try_from(time).is_ok())
-}
-
-/// The words of a line, which only spaces divide.
-struct Splitter<'a> {
-    line: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Iterator for Splitter<'a> {
-    type Item = (Span, &'a [u8]);
-
-    #[inline]
-    fn next(&mut self) -> Option<(Span, &'a [u8])> {
-        let rest = self.line.get(self.at..)?;
-        let start = self.at + rest.iter().position(|byte| *byte != b' ')?;
-        let word = self.line.get(start..)?;
-        let len = word
-            .iter()
-            .position(|byte| *byte == b' ')
-            .unwrap_or(word.len());
-        self.at = start + len;
-        Some((start as u32..self.at as u32, word.get(..len)?))
     }
 }
 
