@@ -134,7 +134,7 @@ fn refused_connection_fails_at_once_and_heals() {
 
 #[test]
 fn client_that_does_not_read_is_closed_and_others_are_unharmed() {
-    let pool = Pool::start_with(Redis::start_many(1), "client_buffer_bytes = \"1 MiB\"");
+    let pool = Pool::start_with(Redis::start_many(1), "client_buffer_bytes = \"1MiB\"");
     let mut other = pool.client();
     let value = vec![b'v'; 256 * 1024];
     assert_eq!(other.call(&[b"SET", b"big".as_slice(), &value]), b"+OK\r\n");
@@ -170,7 +170,7 @@ fn resident_bytes(pid: u32) -> u64 {
 
 #[test]
 fn oversized_request_is_an_error() {
-    let pool = Pool::start_with(Redis::start_many(1), "max_request_bytes = \"1 MiB\"");
+    let pool = Pool::start_with(Redis::start_many(1), "max_request_bytes = \"1MiB\"");
     let mut client = pool.client();
     client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2000000\r\n");
     let error = String::from_utf8_lossy(&client.reply()).into_owned();

@@ -7,6 +7,8 @@
 pub mod cluster;
 pub mod definitions;
 pub mod dice;
+pub mod fleet;
+pub mod load;
 pub mod memcached;
 pub mod nutcracker;
 pub mod oracle;
