@@ -275,4 +275,36 @@ mod tests {
         assert_eq!(missing.exit, Exit::Error);
         assert!(missing.message.contains("no.toml"), "{missing:?}");
     }
+
+    fn examples() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples")
+    }
+
+    #[test]
+    fn every_example_is_valid() {
+        let found = files(&examples()).expect("examples are there");
+        assert!(found.len() >= 4, "{found:?}");
+        for file in found {
+            let read = Definitions::read(std::slice::from_ref(&file));
+            assert!(read.is_ok(), "{}: {read:?}", file.display());
+        }
+    }
+
+    #[test]
+    fn everything_is_written_with_its_default() {
+        let read = Definitions::read(&[examples().join("everything.toml")]).expect("valid");
+        let written = &read.manifest.clusters[0];
+        let mut bare = prism_proto::model::Draft {
+            name: written.name().to_owned(),
+            listen_addr: written.draft().listen_addr.clone(),
+            cache_type: written.draft().cache_type,
+            endpoints: written.draft().endpoints.clone(),
+            ..Default::default()
+        };
+        // Written, they are objects that are off.
+        bare.client_cache = written.draft().client_cache;
+        bare.backup_request = written.draft().backup_request.clone();
+        let bare = prism_proto::model::ClusterSpec::new(bare).expect("valid");
+        assert_eq!(written.resolved_draft(), bare.resolved_draft());
+    }
 }
