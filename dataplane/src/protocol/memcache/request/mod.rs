@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::super::message::{Limits, Progress, Span};
 use super::command::{Class, Command, lookup};
-use words::{Splitter, Words, data_len, has_nul, is_time};
+use words::{Splitter, Words, data_len, has_nul, is_time, unsigned};
 
 pub(super) use words::number;
 
@@ -24,6 +24,7 @@ const QUIET_KEYS: usize = 8;
 
 const ERROR: &[u8] = b"ERROR\r\n";
 const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk\r\n";
+const BAD_EXPTIME: &[u8] = b"CLIENT_ERROR invalid exptime argument\r\n";
 const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
 const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
 
@@ -241,11 +242,13 @@ impl RequestDecoder {
     }
 
     fn retrieval(&mut self, command: &'static Command, mut words: Splitter<'_>) -> Located {
+        let mut has_time = false;
         if command.class == Class::TouchRetrieval {
-            let Some((exptime, _)) = words.next() else {
+            let Some((span, exptime)) = words.next() else {
                 return refused(ERROR);
             };
-            self.exptime = exptime;
+            self.exptime = span;
+            has_time = is_time(exptime);
         }
         let line = words.line;
         for (span, key) in words {
@@ -255,7 +258,8 @@ impl RequestDecoder {
             self.keys.push(span);
         }
         match (self.keys.is_empty(), command.class) {
-            (true, Class::TouchRetrieval) => refused(b"END\r\n"),
+            (true, Class::TouchRetrieval) if has_time => refused(b"END\r\n"),
+            (true, Class::TouchRetrieval) => refused(BAD_EXPTIME),
             (true, _) => refused(ERROR),
             (false, _) if has_nul(line) => refused(BAD_FORMAT),
             (false, _) => Located::Command(command),
@@ -267,7 +271,9 @@ impl RequestDecoder {
             return refused(ERROR);
         }
         self.noreply = words.len() > 1 && words.is_noreply();
-        if words.at(0).len() > MAX_KEY || has_nul(line) {
+        // Without its last word the line would still ask for silence, and nobody would ever answer.
+        let is_silent_yet = self.noreply && words.len() > 2 && words.at(1) == b"noreply";
+        if words.at(0).len() > MAX_KEY || is_silent_yet || has_nul(line) {
             return self.refused_format(0);
         }
         self.keys.push(words.first());
@@ -288,9 +294,9 @@ impl RequestDecoder {
         let len = data_len(words.at(3));
         let swallow = len.map_or(0, |len| len + 2);
         let is_sound = words.at(0).len() <= MAX_KEY
-            && number(words.at(1)).is_some_and(|flags| u32::try_from(flags).is_ok())
+            && unsigned(words.at(1)).is_some_and(|flags| u32::try_from(flags).is_ok())
             && is_time(words.at(2))
-            && (command.name != "cas" || number(words.at(4)).is_some())
+            && (command.name != "cas" || unsigned(words.at(4)).is_some())
             && !has_nul(buf.get(..next).unwrap_or_default());
         let Some(len) = len.filter(|_| is_sound) else {
             let refusal = self.refused_format(swallow);

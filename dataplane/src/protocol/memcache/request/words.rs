@@ -73,16 +73,23 @@ pub(in super::super) fn number(word: &[u8]) -> Option<u64> {
     value.filter(|_| !word.is_empty())
 }
 
+/// The value of a word of digits, a plus sign perhaps before them.
+pub(super) fn unsigned(word: &[u8]) -> Option<u64> {
+    number(word.strip_prefix(b"+").unwrap_or(word))
+}
+
 /// Stricter than C's `strtol`: what is sent on must be understood alike by every endpoint.
 pub(super) fn data_len(word: &[u8]) -> Option<usize> {
-    let digits = word.strip_prefix(b"+").unwrap_or(word);
-    let len = usize::try_from(number(digits)?).ok()?;
+    let len = usize::try_from(unsigned(word)?).ok()?;
     (len <= MAX_DATA).then_some(len)
 }
 
 pub(super) fn is_time(word: &[u8]) -> bool {
-    let digits = word.strip_prefix(b"-").or(word.strip_prefix(b"+"));
-    number(digits.unwrap_or(word)).is_some_and(|time| i64::try_from(time).is_ok())
+    let time = match word.strip_prefix(b"-") {
+        Some(digits) => number(digits),
+        None => unsigned(word),
+    };
+    time.is_some_and(|time| i64::try_from(time).is_ok())
 }
 
 /// The words of a line, which only spaces divide.
