@@ -5,14 +5,14 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::Sleep;
+use tokio::{task::yield_now, time::Sleep};
 use tracing::{debug, warn};
 
 use super::{
@@ -28,6 +28,9 @@ use crate::{
     upstream::{ConnectError, Connection, Expect, Loss, Nanos, Pending, Unsent},
 };
 
+/// Queued bytes from which on nothing is waited for.
+const GATHER: u64 = 16 * 1024;
+
 /// The task of one connection; ends when the connection was retired and its last request is answered.
 pub(super) struct Pump {
     cluster: Rc<ClusterWorker>,
@@ -37,6 +40,8 @@ pub(super) struct Pump {
     /// When the timer fires; `Nanos::MAX` when it is not set.
     armed: Nanos,
     was_open: bool,
+    /// Queued bytes wait for one look at the sockets.
+    is_gathering: bool,
 }
 
 impl Pump {
@@ -52,6 +57,7 @@ impl Pump {
             timer: None,
             armed: Nanos::MAX,
             was_open: false,
+            is_gathering: false,
         }
     }
 }
@@ -173,12 +179,23 @@ impl Pump {
         Ok(())
     }
 
+    /// Writes what is queued, one look at the sockets after it was queued.
+    ///
+    /// Requests of clients that became readable in the meantime travel in the same write, which costs far more than
+    /// the look.
     fn flush(
-        &self,
+        &mut self,
         connection: &mut Connection,
         cx: &mut Context<'_>,
         now: Nanos,
     ) -> Result<(), Loss> {
+        let unsent = connection.unsent();
+        self.is_gathering = !self.is_gathering && unsent > 0 && unsent < GATHER;
+        if self.is_gathering {
+            // The runtime wakes this task once it has looked.
+            let _ = pin!(yield_now()).poll(cx);
+            return Ok(());
+        }
         match connection.poll_flush(cx, now) {
             Poll::Ready(written) => {
                 self.metrics.bytes_out_total.add(written? as u64);

@@ -503,6 +503,11 @@ impl Connection {
         std::mem::take(&mut self.is_early)
     }
 
+    /// Returns the number of bytes that are queued and not written.
+    pub fn unsent(&self) -> u64 {
+        self.outbox.end() - self.written
+    }
+
     /// Returns where the connection leads.
     pub fn target(&self) -> &Rc<Target> {
         &self.target
