@@ -179,6 +179,8 @@ fn slot_maps_travel_whole_and_as_changes() {
     assert_eq!(slot_delta_from_pb(&base, &delta).unwrap(), moved);
     assert!(slot_delta_from_pb(&moved, &delta).is_err());
     assert!(slot_delta_to_pb("c", &moved, &base).is_none());
+    let others = SlotMap::new(6, vec![nodes(2), nodes(1)], [range(0, 9, 0)]).unwrap();
+    assert!(slot_delta_to_pb("c", &base, &others).is_none());
 }
 
 #[test]
