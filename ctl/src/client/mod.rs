@@ -47,7 +47,7 @@ impl<T> Answers<T> {
 }
 
 impl Client {
-    /// Prepares to talk to `server`; connects when first asked something.
+    /// Prepares to talk to `server`, a URL or `host:port`; connects when first asked something.
     ///
     /// # Errors
     /// A usage failure when `server` is no URL.
@@ -56,7 +56,11 @@ impl Client {
             Failure::new(Exit::Usage, format!("--server {server}: {error}"))
                 .hint("give a URL such as http://127.0.0.1:7100")
         };
-        let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|error| invalid(&error))?;
+        let server = match server.contains("://") {
+            true => server.to_owned(),
+            false => format!("http://{server}"),
+        };
+        let endpoint = Endpoint::from_shared(server.clone()).map_err(|error| invalid(&error))?;
         if endpoint.uri().scheme_str() != Some("http") {
             return Err(invalid(&"only http:// is supported by this version"));
         }
@@ -66,7 +70,7 @@ impl Client {
             .connect_lazy();
         Ok(Self {
             service: FleetServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES),
-            server: server.to_owned(),
+            server,
         })
     }
 
@@ -212,4 +216,38 @@ fn limited<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn address_is_a_url_or_host_and_port() {
+        for (given, wanted) in [
+            ("http://127.0.0.1:7100", "http://127.0.0.1:7100"),
+            ("127.0.0.1:7100", "http://127.0.0.1:7100"),
+            ("[::1]:7100", "http://[::1]:7100"),
+        ] {
+            let client = Client::new(given).expect("an address");
+            assert_eq!(client.server(), wanted);
+        }
+        for given in ["https://x:1", "not an address", "ftp://x"] {
+            let failure = Client::new(given).map(|_| ()).expect_err("no address");
+            assert_eq!(failure.exit, Exit::Usage, "{given}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_unreachable() {
+        let free =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let client = Client::new(&free.expect("an address").to_string()).expect("an address");
+        let failure = client.fleet().await.expect_err("nobody listens");
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(
+            failure.message.contains("Connection refused"),
+            "{failure:?}"
+        );
+    }
 }

@@ -303,7 +303,7 @@ mod tests {
         };
         // Written, they are objects that are off.
         bare.client_cache = written.draft().client_cache;
-        bare.backup_request = written.draft().backup_request.clone();
+        bare.backup_request = written.draft().backup_request;
         let bare = prism_proto::model::ClusterSpec::new(bare).expect("valid");
         assert_eq!(written.resolved_draft(), bare.resolved_draft());
     }

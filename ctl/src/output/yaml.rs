@@ -9,7 +9,7 @@ pub(super) fn write(value: &Value) -> String {
     let mut out = String::new();
     match value {
         Value::Array(items) if !items.is_empty() => sequence(&mut out, items, 0),
-        Value::Object(fields) if !fields.is_empty() => mapping(&mut out, fields, 0, false),
+        Value::Object(fields) if !fields.is_empty() => mapping(&mut out, fields, 0),
         scalar => {
             out.push_str(&plain(scalar));
             out.push('\n');
@@ -24,8 +24,11 @@ fn sequence(out: &mut String, items: &[Value], depth: usize) {
         out.push('-');
         match item {
             Value::Object(fields) if !fields.is_empty() => {
+                // The first field continues the line of the dash.
+                let mut block = String::new();
+                mapping(&mut block, fields, depth + 1);
                 out.push(' ');
-                mapping(out, fields, depth + 1, true);
+                out.push_str(block.trim_start());
             }
             Value::Array(inner) if !inner.is_empty() => {
                 out.push('\n');
@@ -36,18 +39,15 @@ fn sequence(out: &mut String, items: &[Value], depth: usize) {
     }
 }
 
-/// Writes the fields of an object; `opened` says that the first one continues a line that has begun.
-fn mapping(out: &mut String, fields: &serde_json::Map<String, Value>, depth: usize, opened: bool) {
-    for (at, (name, value)) in fields.iter().enumerate() {
-        if at > 0 || !opened {
-            indent(out, depth);
-        }
+fn mapping(out: &mut String, fields: &serde_json::Map<String, Value>, depth: usize) {
+    for (name, value) in fields {
+        indent(out, depth);
         out.push_str(&text(name));
         out.push(':');
         match value {
             Value::Object(inner) if !inner.is_empty() => {
                 out.push('\n');
-                mapping(out, inner, depth + 1, false);
+                mapping(out, inner, depth + 1);
             }
             Value::Array(items) if !items.is_empty() => {
                 out.push('\n');

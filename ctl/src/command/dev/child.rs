@@ -83,6 +83,12 @@ pub(super) enum Quiet {
     Yes,
 }
 
+impl From<bool> for Quiet {
+    fn from(quiet: bool) -> Self {
+        if quiet { Self::Yes } else { Self::No }
+    }
+}
+
 impl Running {
     /// Waits until it ends by itself, and tells how. Cancel safe.
     pub(super) async fn ended(&mut self) -> String {

@@ -30,10 +30,9 @@ impl Group {
     /// Starts all of them.
     pub(super) fn start(
         printer: &Printer,
-        quiet: bool,
+        quiet: Quiet,
         programs: Vec<Program>,
     ) -> Result<Self, Failure> {
-        let quiet = if quiet { Quiet::Yes } else { Quiet::No };
         let (stop, stopped) = watch::channel(false);
         let mut keepers = JoinSet::new();
         for program in programs {

@@ -24,6 +24,7 @@ use crate::{
     exit::{Exit, Failure},
     output::{Printer, RevisionPlace},
 };
+use child::Quiet;
 use folder::StateFolder;
 use group::Group;
 use layout::Layout;
@@ -42,8 +43,9 @@ pub(super) async fn run(printer: &Printer, args: DevArgs) -> Result<Exit, Failur
     let folder = StateFolder::open(args.data_dir.as_deref())?;
     let layout = Layout::new(&args, folder.path(), printer)?;
     layout.check_ports()?;
-    let mut control = Group::start(printer, args.quiet, vec![layout.control_plane()])?;
-    let mut fleet = Group::start(printer, args.quiet, layout.dataplanes())?;
+    let quiet = Quiet::from(args.quiet);
+    let mut control = Group::start(printer, quiet, vec![layout.control_plane()])?;
+    let mut fleet = Group::start(printer, quiet, layout.dataplanes())?;
     let ended = tokio::select! {
         failure = control.failed() => Err(failure),
         failure = fleet.failed() => Err(failure),
