@@ -33,7 +33,7 @@ fn client_beyond_max_clients_gets_an_error_and_is_closed() {
     }
     let refused = String::from_utf8_lossy(&pool.client().rest()).into_owned();
     assert!(
-        refused.starts_with("-ERR max number of clients reached"),
+        refused.starts_with("-ERR ") && refused.contains("clients"),
         "{refused:?}"
     );
     drop(clients.pop());

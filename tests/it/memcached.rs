@@ -285,13 +285,13 @@ fn dead_endpoint_is_a_named_error_for_its_keys_only() {
     pool.endpoints[0].process().kill();
     let mut client = Raw::connect(&pool.listen);
     let (mut stored, mut failed) = (0, 0);
-    for index in 0..40 {
-        client.send(format!("set key-{index} 0 0 1\r\nx\r\n").as_bytes());
+    for index in 0..400 {
+        client.send(format!("set {index}-key 0 0 1\r\nx\r\n").as_bytes());
         let line = client.line();
         stored += usize::from(line == "STORED\r\n");
         failed += usize::from(line.starts_with("SERVER_ERROR prism: "));
     }
-    assert_eq!(stored + failed, 40);
+    assert_eq!(stored + failed, 400);
     assert!(stored > 0 && failed > 0, "{stored} stored, {failed} failed");
 }
 

@@ -151,7 +151,7 @@ fn error_of_one_part_is_the_reply() {
     endpoints[0].ask("CONFIG SET maxmemory 1");
     let pool = Pool::start_with(endpoints, "");
     let mut client = pool.client();
-    let pairs: Vec<_> = (0..40).map(|index| format!("key-{index} value")).collect();
+    let pairs: Vec<_> = (0..400).map(|index| format!("{index}-key value")).collect();
     let reply = client.ask(&format!("MSET {}", pairs.join(" ")));
     assert!(reply.starts_with("-OOM"), "{reply}");
     assert_eq!(client.ask("PING"), "+PONG");
@@ -255,7 +255,8 @@ fn refused_commands_answer_in_order_and_keep_the_connection() {
 #[test]
 fn command_with_several_keys_is_right_or_refused() {
     let pool = Pool::start(3);
-    let mut truth = Redis::start().client();
+    let server = Redis::start();
+    let mut truth = server.client();
     let mut client = pool.client();
     let lines = [
         "SADD s1 a b",
@@ -313,7 +314,8 @@ fn hash_tag_keeps_keys_together() {
 #[test]
 fn clients_must_present_the_password() {
     let pool = Pool::start_with(Redis::start_many(2), "password = \"open sesame\"");
-    let mut oracle_redis = Redis::start_with(&["--requirepass", "open sesame"]).client();
+    let server = Redis::start_with(&["--requirepass", "open sesame"]);
+    let mut truth_client = server.client();
     let mut client = pool.client();
     let lines: [&[&str]; 9] = [
         &["GET", "a"],
@@ -327,7 +329,7 @@ fn clients_must_present_the_password() {
         &["AUTH", "default", "open sesame"],
     ];
     for words in lines {
-        let (reply, truth) = (client.call(words), oracle_redis.call(words));
+        let (reply, truth) = (client.call(words), truth_client.call(words));
         assert_eq!(
             String::from_utf8_lossy(&reply),
             String::from_utf8_lossy(&truth),

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait;
 
 /// How much of a log is printed when a test fails.
-const TAIL_BYTES: usize = 8 * 1024;
+const TAIL_BYTES: usize = 2 * 1024;
 
 /// A running program, killed when this is dropped.
 #[derive(Debug)]
@@ -114,6 +114,9 @@ impl Process {
     /// Prints the end of the log to stderr.
     pub fn print_log(&self) {
         let log = self.log();
+        if log.is_empty() {
+            return;
+        }
         let bytes = log.as_bytes();
         let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
         let mut out = io::stderr().lock();
