@@ -1,9 +1,10 @@
 //! Finding a row by name, case ignored, through an index built by the compiler.
 
 use super::Command;
+use super::newer::NEWER;
 use super::table::ROWS;
 
-/// Every row, in the order of names.
+/// Every row of Redis 7.0, in the order of names.
 pub fn all() -> &'static [Command] {
     ROWS
 }
@@ -13,7 +14,7 @@ pub fn all() -> &'static [Command] {
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {
     let mut at = bucket(name)?;
     loop {
-        let row = ROWS.get(usize::from(*INDEX.get(at)?))?;
+        let row = row(usize::from(*INDEX.get(at)?))?;
         if row.name.as_bytes().eq_ignore_ascii_case(name) {
             return Some(row);
         }
@@ -28,8 +29,17 @@ pub fn lookup_sub(container: &Command, sub: &[u8]) -> Option<&'static Command> {
         let tail = tail.clone().map(u8::to_ascii_lowercase);
         head.clone().chain([b'|']).chain(tail)
     };
-    let found = ROWS.binary_search_by(|row| row.name.bytes().cmp(wanted()));
-    found.ok().and_then(|at| ROWS.get(at))
+    [ROWS, NEWER].into_iter().find_map(|rows| {
+        let found = rows.binary_search_by(|row| row.name.bytes().cmp(wanted()));
+        rows.get(found.ok()?)
+    })
+}
+
+/// Rows are numbered through, the newer ones last.
+#[inline]
+fn row(at: usize) -> Option<&'static Command> {
+    ROWS.get(at)
+        .or_else(|| NEWER.get(at.wrapping_sub(ROWS.len())))
 }
 
 const BUCKETS: usize = 1024;
@@ -63,8 +73,13 @@ const fn bucket(name: &[u8]) -> Option<usize> {
 const fn index() -> [u16; BUCKETS] {
     let mut index = [VACANT; BUCKETS];
     let mut row = 0;
-    while row < ROWS.len() {
-        let name = ROWS[row].name.as_bytes();
+    while row < ROWS.len() + NEWER.len() {
+        let command = if row < ROWS.len() {
+            &ROWS[row]
+        } else {
+            &NEWER[row - ROWS.len()]
+        };
+        let name = command.name.as_bytes();
         if !contains(name, b'|') {
             let Some(mut at) = bucket(name) else {
                 panic!("a command without a name")

@@ -1,6 +1,27 @@
 //! The one table of Redis commands: what each is, how it is routed, and the words it is refused with.
 
+/// Rows of commands, a subcommand as `container|name`.
+///
+/// Columns: name, class, arity, first and last key and step as `COMMAND INFO` tells them, flags, categories.
+macro_rules! rows {
+    ($($name:literal, $class:expr, $arity:literal, $first:literal $last:literal $step:literal, $flags:literal, $acl:literal;)*) => {
+        &[$(Command {
+            name: $name,
+            class: $class,
+            arity: $arity,
+            first_key: $first,
+            last_key: $last,
+            step: $step,
+            write: super::has_word($flags, "write"),
+            container: super::is_container($name),
+            flags: $flags,
+            categories: $acl,
+        },)*]
+    };
+}
+
 mod lookup;
+mod newer;
 mod table;
 mod unfit;
 

@@ -3,26 +3,7 @@
 use super::Class::*;
 use super::{Command, SplitKind};
 
-/// Rows in the order of their names, a subcommand as `container|name`.
-///
-/// Columns: name, class, arity, first and last key and step as `COMMAND INFO` tells them, flags, categories.
-macro_rules! rows {
-    ($($name:literal, $class:expr, $arity:literal, $first:literal $last:literal $step:literal, $flags:literal, $acl:literal;)*) => {
-        &[$(Command {
-            name: $name,
-            class: $class,
-            arity: $arity,
-            first_key: $first,
-            last_key: $last,
-            step: $step,
-            write: super::has_word($flags, "write"),
-            container: super::is_container($name),
-            flags: $flags,
-            categories: $acl,
-        },)*]
-    };
-}
-
+/// In the order of names.
 pub(super) static ROWS: &[Command] = rows! {
     "acl", Container, -2, 0 0 0, "", "slow";
     "acl|cat", Local, -2, 0 0 0, "loading noscript stale", "slow";

@@ -219,3 +219,15 @@ fn unknown_command_shows_128_bytes_of_its_arguments() {
     let expected = format!("ERR unknown command '{shown}', with args beginning with: '{shown}' ");
     assert_eq!(String::from_utf8(text).unwrap(), expected);
 }
+
+#[test]
+fn newer_commands_are_found_beside_the_others() {
+    let newer = newer::NEWER;
+    assert!(newer.is_sorted_by(|a, b| a.name < b.name));
+    for row in newer {
+        let words = row.name.replace('|', " ").to_uppercase();
+        assert_eq!(find_by_words(&words), Some(row));
+        assert_eq!(row.write, row.class == Class::SingleWrite, "{}", row.name);
+        assert!(all().iter().all(|other| other.name != row.name));
+    }
+}

@@ -1,11 +1,13 @@
 //! Locating the arguments of a Redis request: arrays of bulk strings, and inline lines.
 
+mod discard;
 mod error;
 mod inline;
 
 use super::super::message::{Limits, Progress, Span};
 use super::line::{LineEnd, line_end, plain_length, strict_integer};
 
+pub use discard::Discarded;
 pub use error::RequestError;
 
 /// Longest line of an inline request, or of a length, as in Redis.
@@ -20,7 +22,8 @@ const QUIET_ARGS: usize = 8;
 /// The buffer given always starts at the first byte of the request; it may only have grown since the last call.
 /// After [`Progress::Complete`] the arguments stand until the next call; a request without arguments
 /// (`*0`, an empty line) is to be skipped without an answer, as Redis does. An error is final: the
-/// client gets [`RequestError::reply`] and the connection closes.
+/// client gets [`RequestError::reply`] and the connection closes, unless it is
+/// [`RequestError::TooLarge`], after which the request can be discarded.
 #[derive(Debug)]
 pub struct RequestDecoder {
     limits: Limits,
@@ -43,6 +46,8 @@ enum Stage {
     Args { left: usize },
     /// The body of the next argument, which begins at `at`, is `len` long.
     Body { left: usize, len: usize },
+    /// The request is too large: `left` arguments are still to come behind `skip` bytes, none is wanted.
+    Discard { left: usize, skip: usize },
     /// The last call completed a request.
     Done,
 }
@@ -68,7 +73,7 @@ impl RequestDecoder {
     /// Goes on with the request at the start of `buf`.
     ///
     /// # Errors
-    /// What is not Redis' protocol, or over a limit; the decoder is of no use afterwards.
+    /// What is not Redis' protocol, or over a limit; only [`Self::discard`] may follow.
     #[inline]
     pub fn decode(&mut self, buf: &[u8]) -> Result<Progress, RequestError> {
         if self.stage == Stage::Done {
@@ -80,7 +85,7 @@ impl RequestDecoder {
             (Stage::Start, Some(_)) => self.inline(buf),
             (Stage::Body { left, len }, _) => self.body(buf, left, len),
             (Stage::Args { left }, _) => self.arguments(buf, left),
-            (Stage::Done, _) => Ok(Progress::Complete { len: 0 }),
+            (Stage::Done | Stage::Discard { .. }, _) => Ok(Progress::Complete { len: 0 }),
         }
     }
 
@@ -104,7 +109,7 @@ impl RequestDecoder {
         match self.stage {
             Stage::Done => true,
             Stage::Start => self.searched == 0,
-            Stage::Args { .. } | Stage::Body { .. } => false,
+            Stage::Args { .. } | Stage::Body { .. } | Stage::Discard { .. } => false,
         }
     }
 
@@ -158,8 +163,8 @@ impl RequestDecoder {
             };
             self.step(start - self.at);
             self.at = start;
+            self.stage = Stage::Body { left, len };
             if !self.take_body(buf, len)? {
-                self.stage = Stage::Body { left, len };
                 return Ok(need(start + len + 2));
             }
             left -= 1;

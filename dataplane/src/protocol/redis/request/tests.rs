@@ -244,6 +244,54 @@ fn limits_hold() {
 }
 
 #[test]
+fn request_over_the_limit_can_be_discarded() {
+    let limits = Limits {
+        max_request_bytes: 40,
+        ..Limits::default()
+    };
+    let large = array(&[b"MSET", b"a", &[b'x'; 60], b"b", &[b'\r'; 9], b"c", b""]);
+    let next = array(&[b"PING"]);
+    let raw = [large.clone(), next.clone()].concat();
+    for piece in 1..raw.len() {
+        let mut decoder = RequestDecoder::new(limits);
+        let (mut start, mut end) = (0, 0);
+        while decoder.decode(raw.get(..end).unwrap()).is_ok() {
+            end = (end + piece).min(raw.len());
+        }
+        loop {
+            let discarded = decoder.discard(raw.get(start..end).unwrap()).unwrap();
+            start += discarded.consumed;
+            if discarded.is_done {
+                break;
+            }
+            end = (end + piece).min(raw.len());
+        }
+        assert_eq!(start, large.len(), "pieces of {piece}");
+        let progress = decoder.decode(&next).unwrap();
+        assert_eq!(progress, Progress::Complete { len: next.len() });
+        assert_eq!(decoder.args().len(), 1);
+    }
+}
+
+#[test]
+fn discarding_stops_at_what_is_no_argument() {
+    let limits = Limits {
+        max_request_bytes: 20,
+        ..Limits::default()
+    };
+    let mut decoder = RequestDecoder::new(limits);
+    let raw = b"*2\r\n$30\r\n012345678901234567890123456789\r\n+1\r\n";
+    assert!(matches!(
+        decoder.decode(raw),
+        Err(RequestError::TooLarge { .. })
+    ));
+    assert_eq!(
+        decoder.discard(raw).unwrap_err(),
+        RequestError::ExpectedBulk { got: b'+' }
+    );
+}
+
+#[test]
 fn declared_length_is_asked_for() {
     let progress = decoder().decode(b"*2\r\n$3\r\nGET\r\n$100\r\nab").unwrap();
     assert_eq!(
