@@ -2,6 +2,8 @@
 //!
 //! Reading order is the order of use, left to right: a module uses only those above it.
 
+pub mod metrics;
+
 pub mod store;
 
 pub mod catalog;
@@ -13,3 +15,9 @@ pub mod probe;
 pub mod health;
 
 pub mod feed;
+
+pub mod api;
+
+pub mod http;
+
+pub mod server;

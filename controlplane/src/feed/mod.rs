@@ -27,7 +27,7 @@ use prism_proto::pb::discovery::v1::{Ack, Lane, Nack, Push, Resume};
 use crate::{fleet::Standing, store::Revision};
 
 pub use desired::{ClusterItem, Desired, SlotItem};
-pub use source::{Definition, Source};
+pub use source::Source;
 
 use lane::LaneState;
 use push::kind;

@@ -1,26 +1,17 @@
-//! Builds the fleet's desired state from what is defined and what probing found out; encodes each thing once.
+//! Builds the fleet's desired state from what is defined and what probing found out; each body is shared by all streams.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use prism_proto::{
-    convert::encode_resolved,
-    model::{CacheType, ClusterSpec, resource_hash},
+    model::CacheType,
     pb::discovery::v1::{Lane, Resource},
 };
 
 use super::{ClusterItem, Desired, push::kind, slots::Maps};
-use crate::{probe::SlotMaps, store::Revision};
-
-/// One defined cluster.
-#[derive(Clone, Copy, Debug)]
-pub struct Definition<'a> {
-    /// The checked definition.
-    pub spec: &'a ClusterSpec,
-    /// The fleet revision number that last changed it.
-    pub revision: u64,
-    /// The revision number that a confirmed shrink starts from; 0: none.
-    pub confirm_shrink_from: u64,
-}
+use crate::{
+    catalog::{Image, StoredCluster},
+    probe::SlotMaps,
+};
 
 /// Makes one [`Desired`] after the other; what did not change is taken over.
 #[derive(Debug, Default)]
@@ -30,16 +21,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// Makes the state at `revision`; the same one when nothing differs.
-    pub fn build<'a>(
-        &mut self,
-        revision: Revision,
-        definitions: impl IntoIterator<Item = Definition<'a>>,
-        slot_maps: &SlotMaps,
-    ) -> Arc<Desired> {
-        let clusters: BTreeMap<_, _> = definitions
-            .into_iter()
-            .map(|definition| self.cluster(definition))
+    /// Makes the state that follows the last one.
+    pub fn build(&mut self, image: &Image, slot_maps: &SlotMaps) -> Arc<Desired> {
+        let stored = image.clusters.iter();
+        let clusters: BTreeMap<_, _> = stored
+            .map(|(name, stored)| self.cluster(name, stored))
             .collect();
         self.maps.retain(|name, _| clusters.contains_key(name));
         let mut maps = BTreeMap::new();
@@ -50,40 +36,41 @@ impl Source {
                 maps.insert(Arc::clone(name), cached.item(name, map));
             }
         }
-        self.desired = Arc::new(self.desired.next(revision, clusters, maps));
+        self.desired = Arc::new(self.desired.next(image.revision, clusters, maps));
         Arc::clone(&self.desired)
     }
 
-    fn cluster(&self, definition: Definition<'_>) -> (Arc<str>, Arc<ClusterItem>) {
-        let name = definition.spec.name();
-        let revision = definition.revision;
-        if let Some((name, item)) = self.desired.clusters().get_key_value(name) {
-            let known = item.resource.as_ref();
-            if known.is_some_and(|resource| resource.revision == revision) {
-                return (Arc::clone(name), Arc::clone(item));
-            }
+    fn cluster(&self, name: &str, stored: &StoredCluster) -> (Arc<str>, Arc<ClusterItem>) {
+        if let Some((name, item)) = self.desired.clusters().get_key_value(name)
+            && item
+                .resource
+                .as_ref()
+                .is_some_and(|known| is_of(known, stored))
+        {
+            return (Arc::clone(name), Arc::clone(item));
         }
-        let cluster = definition.spec.cluster();
+        let cluster = stored.spec.cluster();
         let item = ClusterItem {
             selector: cluster.selector().clone(),
-            resource: Some(resource(definition)),
+            resource: Some(resource(name, stored)),
             has_slots: cluster.cache_type() == CacheType::RedisCluster,
         };
         (name.into(), Arc::new(item))
     }
 }
 
-fn resource(definition: Definition<'_>) -> Resource {
-    let kind = kind(Lane::Config);
-    let name = definition.spec.name();
-    let body = encode_resolved(definition.spec);
+fn is_of(resource: &Resource, stored: &StoredCluster) -> bool {
+    resource.revision == stored.revision.number && resource.hash == stored.hash
+}
+
+fn resource(name: &str, stored: &StoredCluster) -> Resource {
     Resource {
-        kind: kind.into(),
+        kind: kind(Lane::Config).into(),
         name: name.into(),
-        revision: definition.revision,
-        hash: resource_hash(kind, name, &body),
-        body,
-        confirm_shrink_from: definition.confirm_shrink_from,
+        revision: stored.revision.number,
+        body: stored.body.clone(),
+        hash: stored.hash,
+        confirm_shrink_from: stored.confirm_shrink_from.map_or(0, |from| from.number),
     }
 }
 
@@ -91,61 +78,67 @@ fn resource(definition: Definition<'_>) -> Resource {
 mod tests {
     use prism_proto::{
         convert::decode_resolved,
-        model::{Draft, EndpointDraft},
+        model::{ClusterSpec, Draft, EndpointDraft, resource_hash},
         placement::SlotMap,
     };
 
     use super::*;
+    use crate::{
+        catalog::{Catalog, CatalogOptions, Change, Write},
+        store::MemoryStore,
+    };
 
-    fn spec(name: &str, cache_type: CacheType) -> ClusterSpec {
-        ClusterSpec::new(Draft {
+    async fn catalog() -> Catalog {
+        let store = Arc::new(MemoryStore::new().expect("random bytes"));
+        let options = CatalogOptions::default();
+        Catalog::open(store, options).await.expect("an empty store")
+    }
+
+    async fn apply(catalog: &Catalog, name: &str, port: u16, cache_type: CacheType) {
+        let spec = ClusterSpec::new(Draft {
             name: name.into(),
-            listen_addr: "127.0.0.1:9001".into(),
+            listen_addr: format!("127.0.0.1:{port}"),
             cache_type: Some(cache_type),
             endpoints: vec![EndpointDraft {
                 addr: "127.0.0.1:6379".into(),
                 ..EndpointDraft::default()
             }],
             ..Draft::default()
-        })
-        .expect("valid")
+        });
+        let change = Change {
+            clusters: vec![Write::new(spec.expect("valid"))],
+            ..Change::default()
+        };
+        catalog.apply(change).await.expect("applied");
     }
 
-    fn definition(spec: &ClusterSpec, revision: u64) -> Definition<'_> {
-        Definition {
-            spec,
-            revision,
-            confirm_shrink_from: 0,
-        }
-    }
-
-    fn at(number: u64) -> Revision {
-        Revision { epoch: 1, number }
-    }
-
-    #[test]
-    fn body_is_the_resolved_definition() {
-        let spec = spec("a", CacheType::Redis);
-        let desired = Source::default().build(at(1), [definition(&spec, 1)], &SlotMaps::default());
+    #[tokio::test]
+    async fn body_is_the_resolved_definition() {
+        let catalog = catalog().await;
+        apply(&catalog, "a", 9001, CacheType::Redis).await;
+        let image = catalog.image();
+        let desired = Source::default().build(&image, &SlotMaps::default());
         let resource = desired.clusters()["a"]
             .resource
             .clone()
             .expect("a resource");
         let decoded = decode_resolved(&resource.body).expect("resolved");
-        assert_eq!(decoded.cluster(), spec.cluster());
+        assert_eq!(decoded.cluster(), image.clusters["a"].spec.cluster());
         assert_eq!(
             resource.hash,
             resource_hash("clusters", "a", &resource.body)
         );
+        assert_eq!(resource.revision, desired.revision().number);
     }
 
-    #[test]
-    fn unchanged_cluster_is_not_encoded_again() {
-        let (one, two) = (spec("a", CacheType::Redis), spec("b", CacheType::Redis));
+    #[tokio::test]
+    async fn unchanged_cluster_is_taken_over() {
+        let catalog = catalog().await;
         let mut source = Source::default();
-        let first = source.build(at(1), [definition(&one, 1)], &SlotMaps::default());
-        let both = [definition(&one, 1), definition(&two, 2)];
-        let second = source.build(at(2), both, &SlotMaps::default());
+        apply(&catalog, "a", 9001, CacheType::Redis).await;
+        let first = source.build(&catalog.image(), &SlotMaps::default());
+        apply(&catalog, "b", 9002, CacheType::Redis).await;
+        let second = source.build(&catalog.image(), &SlotMaps::default());
         assert!(Arc::ptr_eq(&first.clusters()["a"], &second.clusters()["a"]));
         assert_eq!(
             second.touched_since(&first).map(|names| names.len()),
@@ -153,19 +146,17 @@ mod tests {
         );
     }
 
-    #[test]
-    fn slot_maps_belong_to_redis_clusters_only() {
-        let (pool, cluster) = (
-            spec("pool", CacheType::Redis),
-            spec("rc", CacheType::RedisCluster),
-        );
+    #[tokio::test]
+    async fn slot_maps_belong_to_redis_clusters_only() {
+        let catalog = catalog().await;
+        apply(&catalog, "pool", 9001, CacheType::Redis).await;
+        apply(&catalog, "rc", 9002, CacheType::RedisCluster).await;
         let map = Arc::new(SlotMap::new(1, vec![], []).expect("empty"));
         let names = ["pool", "rc", "gone"];
         let slot_maps = SlotMaps {
             clusters: names.map(|name| (name.to_owned(), Arc::clone(&map))).into(),
         };
-        let both = [definition(&pool, 1), definition(&cluster, 1)];
-        let desired = Source::default().build(at(1), both, &slot_maps);
+        let desired = Source::default().build(&catalog.image(), &slot_maps);
         let names: Vec<_> = desired.slot_maps().keys().map(|name| &**name).collect();
         assert_eq!(names, ["rc"]);
     }

@@ -10,7 +10,7 @@ mod standing;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -26,6 +26,8 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+
+use crate::store::Revision;
 
 pub use link::Link;
 pub use standing::Standing;
@@ -111,7 +113,7 @@ pub struct Fleet {
 #[derive(Debug)]
 struct Shared {
     records: Mutex<BTreeMap<Arc<str>, Arc<Mutex<Record>>>>,
-    alarms: Mutex<BTreeSet<String>>,
+    alarms: Mutex<BTreeMap<&'static str, String>>,
     changes: watch::Sender<u64>,
     reports: mpsc::Sender<Observed>,
     dropped_reports: AtomicU64,
@@ -152,12 +154,12 @@ impl Fleet {
         Ok(Link::new(self.clone(), record, ticket, (id, zone)))
     }
 
-    /// Returns all data planes, sorted by id.
-    pub fn list(&self) -> Vec<Dataplane> {
+    /// Returns all data planes, sorted by id, as they stand to the fleet's `head`.
+    pub fn list(&self, head: Revision) -> Vec<Dataplane> {
         let now = Instant::now();
         self.records()
             .iter()
-            .map(|record| lock(record).describe(now))
+            .map(|record| lock(record).describe(head, now))
             .collect()
     }
 
@@ -175,18 +177,25 @@ impl Fleet {
         self.shared.changes.subscribe()
     }
 
-    /// Raises a condition that someone must look at; it stays until the process ends.
-    pub fn raise(&self, alarm: impl Into<String>) {
-        lock(&self.shared.alarms).insert(alarm.into());
+    /// Raises a condition that someone must look at, such as `STORE_REGRESS`; the newest detail is shown.
+    pub fn raise(&self, alarm: &'static str, detail: impl Into<String>) {
+        lock(&self.shared.alarms).insert(alarm, detail.into());
         self.changed();
+    }
+
+    /// Takes an alarm back.
+    pub fn clear(&self, alarm: &str) {
+        if lock(&self.shared.alarms).remove(alarm).is_some() {
+            self.changed();
+        }
     }
 
     /// Returns all alarms: those raised, and `FOREIGN_FLEET` for each data plane of another fleet.
     pub fn alarms(&self) -> Vec<String> {
-        let raised = lock(&self.shared.alarms)
+        let raised: Vec<_> = lock(&self.shared.alarms)
             .iter()
-            .cloned()
-            .collect::<Vec<_>>();
+            .map(|(alarm, detail)| format!("{alarm}: {detail}"))
+            .collect();
         let foreign = self
             .records()
             .into_iter()

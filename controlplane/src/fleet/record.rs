@@ -248,18 +248,19 @@ impl Record {
         }
     }
 
-    /// The state and when it began: what has been on its way for too long is stale.
-    fn shown_state(&self, now: Instant) -> (SyncState, SystemTime) {
+    /// The state and when it began. What was not compared with the head yet is on its way, and after a while it is stale.
+    fn shown_state(&self, head: Revision, now: Instant) -> (SyncState, SystemTime) {
         let (since, began) = self.since;
-        if self.state == SyncState::Pending && now.saturating_duration_since(began) > PENDING_LIMIT
-        {
-            return (SyncState::Stale, since + PENDING_LIMIT);
+        let late = now.saturating_duration_since(began) > PENDING_LIMIT;
+        match self.state {
+            SyncState::Synced if self.standing.desired < head => (SyncState::Pending, since),
+            SyncState::Pending if late => (SyncState::Stale, since + PENDING_LIMIT),
+            state => (state, since),
         }
-        (self.state, since)
     }
 
-    pub(super) fn describe(&self, now: Instant) -> Dataplane {
-        let (state, since) = self.shown_state(now);
+    pub(super) fn describe(&self, head: Revision, now: Instant) -> Dataplane {
+        let (state, since) = self.shown_state(head, now);
         let identity = self.identity.clone();
         let ejected = self.ejected.iter();
         Dataplane {

@@ -49,7 +49,7 @@ fn nack(name: &str, revision: u64) -> Nack {
 }
 
 fn only(fleet: &Fleet) -> Dataplane {
-    fleet.list().remove(0)
+    fleet.list(Revision::default()).remove(0)
 }
 
 #[tokio::test]
@@ -112,6 +112,23 @@ async fn state_follows_digests_nacks_and_time() {
     drop(link);
     assert_eq!(only(&fleet).state(), SyncState::Disconnected);
     assert!(fleet.alarms().is_empty());
+}
+
+#[tokio::test]
+async fn state_of_an_older_revision_does_not_count_for_the_head() {
+    let (fleet, _reports) = Fleet::new();
+    let link = fleet.connect(identity("dp-1", "one")).expect("free");
+    link.stands(standing(5, 5), vec![]);
+    let seventh = Revision {
+        epoch: 1,
+        number: 7,
+    };
+    let eighth = Revision {
+        epoch: 1,
+        number: 8,
+    };
+    assert_eq!(fleet.list(seventh)[0].state(), SyncState::Synced);
+    assert_eq!(fleet.list(eighth)[0].state(), SyncState::Pending);
 }
 
 #[tokio::test]
@@ -219,5 +236,10 @@ async fn data_plane_is_forgotten_a_day_after_its_last_stream() {
                 .expect("free")
         })
         .collect();
-    assert!(fleet.list().iter().all(|shown| shown.id != "gone"));
+    assert!(
+        fleet
+            .list(Revision::default())
+            .iter()
+            .all(|shown| shown.id != "gone")
+    );
 }
