@@ -16,4 +16,6 @@ pub mod downstream;
 
 pub mod discovery;
 
+pub mod admin;
+
 pub mod server;

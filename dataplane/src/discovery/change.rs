@@ -77,12 +77,19 @@ impl Change {
         change
     }
 
-    /// Tells whether nothing is to be done.
-    pub fn is_empty(&self) -> bool {
-        self.clusters.is_empty()
-            && self.slot_maps.is_empty()
-            && self.removed_clusters.is_empty()
-            && self.removed_slot_maps.is_empty()
+    /// Tells whether this changes slot maps, else definitions.
+    pub fn is_of_slot_maps(&self) -> bool {
+        self.lane == Lane::SlotMaps
+    }
+
+    /// Returns the resources that were refused before anything was applied, and why.
+    pub fn refused(&self) -> Vec<(&str, Violations)> {
+        let reason = |nack: &Nack| convert::violations_from_nack(&nack.violations);
+        let refused = self
+            .nacks
+            .iter()
+            .map(|nack| (nack.name.as_str(), reason(nack)));
+        refused.collect()
     }
 
     /// Returns what is put in service, for the poison guard.
@@ -209,13 +216,6 @@ impl Change {
             hash: version.hash,
             violations: convert::violations_to_nack(&violations),
         });
-    }
-}
-
-impl Change {
-    /// Returns how many resources were refused before anything was applied.
-    pub fn refused(&self) -> usize {
-        self.nacks.len()
     }
 }
 

@@ -92,16 +92,23 @@ fn endpoint_reports(
     seen: &Seen,
 ) -> Vec<EndpointReport> {
     let none = EndpointSums::default();
-    let mut addrs: BTreeSet<&String> = now.endpoints.keys().collect();
-    addrs.extend(seen.ejected.iter().chain(&seen.vetoed));
-    let report = |addr: &String| {
-        let sums = now.endpoints.get(addr).unwrap_or(&none);
-        let before = before.endpoints.get(addr).unwrap_or(&none);
+    let labels = now.endpoints.keys().map(|label| (addr_of(label), label));
+    let labels: BTreeMap<&str, &String> = labels.collect();
+    let mut addrs: BTreeSet<&str> = labels.keys().copied().collect();
+    addrs.extend(seen.ejected.iter().chain(&seen.vetoed).map(String::as_str));
+    let report = |addr: &str| {
+        let find = |totals: &ClusterTotals| {
+            let sums = labels
+                .get(addr)
+                .and_then(|label| totals.endpoints.get(*label));
+            sums.unwrap_or(&none).clone()
+        };
+        let (sums, before) = (find(now), find(before));
         EndpointReport {
-            addr: addr.clone(),
-            requests: grown(sums, before, |sums| sums.requests_total),
-            errors: grown(sums, before, |sums| sums.errors_total),
-            connect_failures: grown(sums, before, |sums| sums.connect_failures_total),
+            addr: addr.to_owned(),
+            requests: grown(&sums, &before, |sums| sums.requests_total),
+            errors: grown(&sums, &before, |sums| sums.errors_total),
+            connect_failures: grown(&sums, &before, |sums| sums.connect_failures_total),
             ejected: seen.ejected.contains(addr),
             vetoed: seen.vetoed.contains(addr),
         }
@@ -115,6 +122,14 @@ fn endpoint_reports(
         .map(report)
         .filter(says_something)
         .collect()
+}
+
+/// Returns the address in a label such as `redis-2 (10.0.0.2:6379)`.
+fn addr_of(label: &str) -> &str {
+    match label.rsplit_once(" (") {
+        Some((_, addr)) => addr.strip_suffix(')').unwrap_or(addr),
+        None => label,
+    }
 }
 
 fn grown<S>(now: &S, before: &S, read: impl Fn(&S) -> u64) -> u64 {

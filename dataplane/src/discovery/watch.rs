@@ -333,7 +333,21 @@ impl Watch {
             facts.epoch = held.epoch;
             facts.revision = held.revision;
         });
-        self.states.send_replace(Arc::new(held.clone()));
+        self.states.send_if_modified(|saved| {
+            let state = |held: &Held| {
+                (
+                    held.fleet_id.clone(),
+                    held.epoch,
+                    held.revision,
+                    held.digest(),
+                )
+            };
+            let is_new = state(saved) != state(held);
+            if is_new {
+                *saved = Arc::new(held.clone());
+            }
+            is_new
+        });
     }
 
     async fn tell(&self, event: Event) -> Result<(), End> {

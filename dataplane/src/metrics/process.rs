@@ -25,11 +25,11 @@ pub(super) fn values() -> Vec<ProcessValue> {
         kind: MetricType::Counter,
         value,
     });
-    let resident = resident_bytes().map(|value| ProcessValue {
+    let resident = resident_bytes().map(|bytes| ProcessValue {
         name: "process_resident_memory_bytes",
         help: "Resident memory",
         kind: MetricType::Gauge,
-        value,
+        value: bytes as f64,
     });
     let files = fs::read_dir("/proc/self/fd")
         .ok()
@@ -53,8 +53,10 @@ fn cpu_seconds() -> Option<f64> {
     Some((user + system) / ticks)
 }
 
-fn resident_bytes() -> Option<f64> {
+/// Returns the memory that this process holds, in bytes; `None` where `/proc` does not say.
+pub fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: f64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as f64)
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    pages.checked_mul(page)
 }

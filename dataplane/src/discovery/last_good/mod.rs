@@ -13,5 +13,5 @@ mod tests;
 
 pub use file::{FORMAT, SnapshotError};
 pub use keeper::keep;
-pub use poison::{Pair, PoisonGuard};
+pub use poison::{Marks, Pair, PoisonGuard};
 pub use store::{Boot, Generation, LastGood, LastGoodError};

@@ -65,7 +65,7 @@ struct Suspect {
 
 /// What goes to disk of a guard.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Marks {
+pub struct Marks {
     suspects: Vec<Mark>,
     quarantined: Vec<Pair>,
 }
@@ -170,7 +170,8 @@ impl PoisonGuard {
         self.quarantined.iter().map(version).collect()
     }
 
-    pub(super) fn marks(&self) -> Marks {
+    /// Returns what goes to disk.
+    pub fn marks(&self) -> Marks {
         let mark = |(pair, suspect): (&Pair, &Suspect)| Mark {
             pair: pair.clone(),
             crashes: suspect.crashes,

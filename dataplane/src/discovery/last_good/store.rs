@@ -12,9 +12,8 @@ use rustix::fs::{FlockOperation, flock};
 use tracing::{info, warn};
 
 use super::{
-    Pair, PoisonGuard, SnapshotError,
+    Marks, Pair, PoisonGuard, SnapshotError,
     file::{encode, read, replace, sync_folder},
-    poison::Marks,
 };
 use crate::discovery::{Held, held::version_of};
 
@@ -111,7 +110,7 @@ impl LastGood {
             _lock: lock,
         };
         let guard = PoisonGuard::after_last_run(store.read_marks());
-        if let Err(error) = store.write_guard(&guard) {
+        if let Err(error) = store.write_marks(&guard.marks()) {
             warn!(%error, "crash marks not written");
         }
         let held = store.choose(&guard);
@@ -135,8 +134,7 @@ impl LastGood {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn write_guard(&self, guard: &PoisonGuard) -> io::Result<()> {
-        let marks = guard.marks();
+    pub fn write_marks(&self, marks: &Marks) -> io::Result<()> {
         let path = self.marks_path();
         if marks.is_empty() {
             return match fs::remove_file(&path) {
@@ -145,7 +143,7 @@ impl LastGood {
                 Err(error) => Err(error),
             };
         }
-        let bytes = serde_json::to_vec(&marks).map_err(io::Error::other)?;
+        let bytes = serde_json::to_vec(marks).map_err(io::Error::other)?;
         replace(&path, &bytes)
     }
 

@@ -39,7 +39,7 @@ fn crash_while_applying(folder: &Path, resources: &[Resource]) {
     let pair = |resource: &Resource| Pair::new(&resource.kind, &resource.name, resource.hash);
     boot.guard.arm(resources.iter().map(pair), Instant::now());
     store
-        .write_guard(&boot.guard)
+        .write_marks(&boot.guard.marks())
         .expect("the folder is writable");
 }
 
@@ -141,7 +141,7 @@ fn nobody_else_can_read_the_folder() {
         .unwrap();
     boot.guard
         .arm([Pair::new(CLUSTERS, "a", 1)], Instant::now());
-    store.write_guard(&boot.guard).unwrap();
+    store.write_marks(&boot.guard.marks()).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(folder.path()), 0o700);
     for file in fs::read_dir(folder.path()).unwrap() {
@@ -206,7 +206,7 @@ fn suspects_of_the_last_crash_are_armed_again_when_they_are_started_from() {
     let innocent = Pair::new(CLUSTERS, "b", 5);
     boot.guard
         .arm_known([known.clone(), innocent.clone()], Instant::now());
-    store.write_guard(&boot.guard).unwrap();
+    store.write_marks(&boot.guard.marks()).unwrap();
     drop((store, boot));
     let (_, boot) = open(folder.path());
     assert!(boot.guard.is_quarantined(&known));
@@ -220,9 +220,9 @@ fn clean_exit_clears_the_marker() {
         let (store, mut boot) = open(folder.path());
         boot.guard
             .arm([Pair::new(CLUSTERS, "a", 1)], Instant::now());
-        store.write_guard(&boot.guard).unwrap();
+        store.write_marks(&boot.guard.marks()).unwrap();
         boot.guard.clean_exit();
-        store.write_guard(&boot.guard).unwrap();
+        store.write_marks(&boot.guard.marks()).unwrap();
         assert!(!folder.path().join("suspects.json").exists());
     }
     assert!(open(folder.path()).1.guard.quarantined().is_empty());

@@ -1,0 +1,267 @@
+//! The data plane's command line.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{
+    ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind,
+    parser::ValueSource,
+};
+use prism_dataplane::server::{self, Options, Size, Source, StartError, Time};
+use tracing::error;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: u8 = 64;
+const BAD_CONFIGURATION: u8 = 78;
+
+/// Data plane of Prism: a stateless proxy for Redis, Memcached and Redis Cluster.
+#[derive(Debug, Parser)]
+#[command(name = "prism-dataplane", version, max_term_width = 100)]
+struct Flags {
+    /// Name in the fleet, 1 to 128 of `A-Z a-z 0-9 . _ -` [default: the host name]
+    #[arg(long, env = "PRISM_ID", value_name = "ID", value_parser = server::parse_id)]
+    id: Option<String>,
+
+    /// Where the control plane's discovery listens; several are tried in turn
+    #[arg(long, env = "PRISM_CONTROL", value_name = "URL", value_delimiter = ',')]
+    #[arg(default_value = "http://127.0.0.1:7101", value_parser = server::parse_url)]
+    control: Vec<String>,
+
+    /// Threads that serve traffic [default: the processors this process may use]
+    #[arg(long, env = "PRISM_WORKERS", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// Folder of last good snapshots [default: none, memory only]
+    #[arg(long, env = "PRISM_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Where /metrics, /livez, /readyz and /config answer; port 0 takes any that is free
+    #[arg(
+        long,
+        env = "PRISM_ADMIN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:7102"
+    )]
+    admin: String,
+
+    /// Replaces the host part of every listen address
+    #[arg(long, env = "PRISM_BIND_IP", value_name = "IP")]
+    bind_ip: Option<IpAddr>,
+
+    /// Where this data plane stands
+    #[arg(long, env = "PRISM_ZONE", value_name = "ZONE", default_value = "")]
+    zone: String,
+
+    /// What this data plane is, for selectors; may be repeated
+    #[arg(
+        long = "label",
+        env = "PRISM_LABEL",
+        value_name = "K=V",
+        value_delimiter = ','
+    )]
+    #[arg(value_parser = server::parse_label)]
+    label: Vec<(String, String)>,
+
+    /// How long clients may finish after SIGTERM
+    #[arg(
+        long,
+        env = "PRISM_DRAIN_TIMEOUT",
+        value_name = "TIME",
+        default_value = "30s"
+    )]
+    drain_timeout: Time,
+
+    /// Serve this definitions file with no control plane, and follow its changes
+    #[arg(long, env = "PRISM_BOOTSTRAP", value_name = "FILE")]
+    bootstrap: Option<PathBuf>,
+
+    /// What cluster-aware clients are told to connect to [default: the address they came to]
+    #[arg(long, env = "PRISM_ADVERTISE", value_name = "HOST")]
+    advertise: Option<String>,
+
+    /// Resident memory beyond which an alarm is raised [default: 80 % of the cgroup's limit]
+    #[arg(long, env = "PRISM_MEMORY_LIMIT", value_name = "SIZE")]
+    memory_limit: Option<Size>,
+
+    /// Let --admin listen beyond loopback, where anybody can read it
+    #[arg(long, env = "PRISM_INSECURE")]
+    insecure: bool,
+
+    /// TOML file with these settings; flags and environment win over it
+    #[arg(long, env = "PRISM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// How log lines are written to stderr
+    #[arg(
+        long,
+        env = "PRISM_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+fn main() -> ExitCode {
+    let flags = match read_flags() {
+        Ok(flags) => flags,
+        Err(code) => return code,
+    };
+    start_log(flags.log_format);
+    match server::run(flags.into()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "data plane ends");
+            match error {
+                StartError::Configuration(_) => ExitCode::from(BAD_CONFIGURATION),
+                StartError::Failed(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Reads flag, environment, file and default: the first that is there.
+fn read_flags() -> Result<Flags, ExitCode> {
+    let mut command = Flags::command();
+    let first = matches(&command, std::env::args_os())?;
+    let mut names_control = false;
+    if let Some(path) = first.get_one::<PathBuf>("config") {
+        let settings = read_config(path, &command).map_err(|text| refuse(&text))?;
+        names_control = settings.contains_key("control");
+        for (id, value) in settings {
+            // The parser keeps defaults for as long as the process lives.
+            let value: &'static str = value.leak();
+            command = command.mut_arg(id, |arg| arg.default_value(value));
+        }
+    }
+    let found = matches(&command, std::env::args_os())?;
+    names_control |= found.value_source("control") != Some(ValueSource::DefaultValue);
+    if found.contains_id("bootstrap") && names_control {
+        let text = "--bootstrap serves a file with no control plane: leave --control out\n";
+        return Err(usage(&command.error(ErrorKind::ArgumentConflict, text)));
+    }
+    Flags::from_arg_matches(&found).map_err(|error| usage(&error))
+}
+
+fn matches(
+    command: &Command,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<ArgMatches, ExitCode> {
+    let parsed = command.clone().try_get_matches_from(arguments);
+    parsed.map_err(|error| usage(&error))
+}
+
+/// Shows help, version, or what is wrong with the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when the terminal is gone.
+    error.print().ok();
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(USAGE),
+    }
+}
+
+fn refuse(text: &str) -> ExitCode {
+    start_log(LogFormat::Text);
+    error!(error = text, "bad configuration");
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+/// Reads the configuration file as texts by flag, each checked as the flag would be.
+fn read_config(path: &Path, command: &Command) -> Result<BTreeMap<String, String>, String> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let table: toml::Table = text.parse().map_err(|error| format!("{shown}: {error}"))?;
+    let mut settings = BTreeMap::new();
+    for (key, value) in table {
+        let id = key.replace('-', "_");
+        let flag = command
+            .get_arguments()
+            .find(|arg| arg.get_id() == id.as_str());
+        let Some(flag) = flag.filter(|_| id != "config") else {
+            return Err(format!("{shown}: unknown key `{key}`"));
+        };
+        let value = text_of(&value).ok_or_else(|| format!("{shown}: `{key}` has a wrong type"))?;
+        let long = flag.get_long().unwrap_or_default();
+        let argument = match value.as_str() {
+            "true" if id == "insecure" => format!("--{long}"),
+            "false" if id == "insecure" => continue,
+            _ => format!("--{long}={value}"),
+        };
+        let checked = command.clone().try_get_matches_from(["", &argument]);
+        checked.map_err(|error| format!("{shown}: `{key}`: {error}"))?;
+        settings.insert(id, value);
+    }
+    Ok(settings)
+}
+
+fn text_of(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Array(values) => {
+            let texts: Option<Vec<_>> = values.iter().map(text_of).collect();
+            Some(texts?.join(","))
+        }
+        toml::Value::Boolean(value) => Some(value.to_string()),
+        toml::Value::Integer(value) => Some(value.to_string()),
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Table(table) => {
+            let pairs = table
+                .iter()
+                .map(|(key, value)| Some(format!("{key}={}", text_of(value)?)));
+            let pairs: Option<Vec<_>> = pairs.collect();
+            Some(pairs?.join(","))
+        }
+        toml::Value::Datetime(_) | toml::Value::Float(_) => None,
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.init(),
+    }
+}
+
+impl From<Flags> for Options {
+    fn from(flags: Flags) -> Self {
+        let source = match flags.bootstrap {
+            Some(path) => Source::Bootstrap(path),
+            None => Source::Control(flags.control),
+        };
+        Self {
+            id: flags.id.unwrap_or_else(server::host_name),
+            source,
+            workers: flags.workers.map(usize::from),
+            state_dir: flags.state_dir,
+            admin: flags.admin,
+            bind_ip: flags.bind_ip,
+            zone: flags.zone,
+            labels: flags.label.into_iter().collect(),
+            drain_timeout: flags.drain_timeout.0,
+            advertise: flags.advertise,
+            memory_limit: flags.memory_limit.map(|size| size.0),
+            insecure: flags.insecure,
+        }
+    }
+}
