@@ -80,7 +80,7 @@ fn show_topology(topology: &Topology) -> Value {
         })
         .collect();
     let slots_owned = match &topology.placement {
-        Placement::Ring(_) => None,
+        Placement::Ring(..) => None,
         Placement::Slots(owners) => Some(owned(owners, topology.endpoints.len())),
     };
     json!({

@@ -19,6 +19,6 @@ pub use error::CallError;
 pub use redirect::finish;
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
 pub use topology::{
-    EndpointHealth, NO_OWNER, Placement, Topology, TopologyEndpoint, TopologyHandle,
+    EndpointHealth, NO_OWNER, Observed, Placement, Topology, TopologyEndpoint, TopologyHandle,
 };
 pub use worker::{ClusterWorker, Settings};

@@ -89,7 +89,7 @@ impl Nodes {
             self.list.push(node);
         }
         match &topology.placement {
-            Placement::Ring(_) => self.slots.clear(),
+            Placement::Ring(..) => self.slots.clear(),
             Placement::Slots(owners) => {
                 self.slots.clear();
                 self.slots.extend_from_slice(owners);
@@ -105,7 +105,7 @@ impl Nodes {
     /// When nobody is there to take it.
     pub(super) fn route(&self, key: &[u8], cluster: &str) -> Result<Route, CallError> {
         let route = match &self.topology.placement {
-            Placement::Ring(ring) => {
+            Placement::Ring(ring, _) => {
                 let node = ring.locate(key).ok_or_else(|| CallError::NoEndpoint {
                     cluster: cluster.to_owned(),
                 })?;

@@ -103,7 +103,11 @@ impl ClusterRuntime {
     }
 }
 
-fn handshake(cluster: &Cluster) -> Result<Vec<u8>, SecretError> {
+/// Returns the bytes that present the proxy's credentials upstream; none when there are none.
+///
+/// # Errors
+/// When a secret cannot be read.
+pub(super) fn handshake(cluster: &Cluster) -> Result<Vec<u8>, SecretError> {
     let (Some(credentials), CacheType::Redis | CacheType::RedisCluster) =
         (cluster.backend(), cluster.cache_type())
     else {

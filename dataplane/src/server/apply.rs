@@ -235,7 +235,8 @@ impl Applier {
                     Arc::clone(&old.shared)
                 }
                 _ => {
-                    let (shared, topology) = TopologyHandle::start(Arc::clone(&new.cluster));
+                    let (shared, topology) =
+                        TopologyHandle::start(Arc::clone(&new.cluster), Arc::clone(&self.registry));
                     self.service.insert(name, topology).await;
                     started.push(*new);
                     shared

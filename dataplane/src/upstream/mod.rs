@@ -6,6 +6,8 @@ mod backoff;
 mod connect;
 mod connection;
 mod context;
+mod ejection;
+mod probe;
 mod stream;
 
 pub use backoff::Backoff;
@@ -14,4 +16,6 @@ pub use connection::{
     Bounds, Connection, Expect, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
 };
 pub use context::{Clock, Nanos, WorkerContext};
+pub use ejection::{Detector, may_eject};
+pub use probe::{ask, probe};
 pub use stream::Stream;

@@ -1,13 +1,17 @@
 //! Who is there: endpoints with dense numbers, their health, and the placement of keys on them.
 
+mod health;
+mod refresh;
 mod task;
+
+use std::collections::BTreeSet;
 
 use prism_proto::{
     model::{Cluster, EndpointAddr, OnEjection},
-    placement::{Ring, SLOTS, Shard},
+    placement::{Ring, SLOTS, Shard, SlotMap},
 };
 
-pub use task::TopologyHandle;
+pub use task::{Observed, TopologyHandle};
 
 /// A slot without an owner.
 pub const NO_OWNER: u16 = u16::MAX;
@@ -49,8 +53,8 @@ pub enum EndpointHealth {
 /// Which endpoint a key belongs to.
 #[derive(Debug)]
 pub enum Placement {
-    /// A pool: the ring gives the endpoint's number.
-    Ring(Box<Ring>),
+    /// A pool: the ring gives the endpoint's number. The shards are what the ring was built from.
+    Ring(Box<Ring>, Vec<Shard>),
     /// A Redis Cluster: the endpoint's number for each slot, or [`NO_OWNER`].
     Slots(Box<[u16]>),
 }
@@ -86,8 +90,20 @@ impl Topology {
         Self {
             generation,
             endpoints,
-            placement: Placement::Ring(Box::new(Ring::new(cluster.sharding(), &shards))),
+            placement: Placement::Ring(Box::new(Ring::new(cluster.sharding(), &shards)), shards),
         }
+    }
+
+    /// Returns whether both place keys alike, generations aside.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_placed_alike = match (&self.placement, &other.placement) {
+            (Placement::Ring(ring, shards), Placement::Ring(other_ring, other_shards)) => {
+                ring.sharding() == other_ring.sharding() && shards == other_shards
+            }
+            (Placement::Slots(owners), Placement::Slots(other_owners)) => owners == other_owners,
+            _ => false,
+        };
+        is_placed_alike && self.endpoints == other.endpoints
     }
 
     /// Builds a Redis Cluster's topology; `owners` gives the number of the endpoint that owns each slot.
@@ -99,4 +115,40 @@ impl Topology {
             placement: Placement::Slots(owners),
         }
     }
+}
+
+/// Builds a Redis Cluster's topology from its slot map; without one no slot has an owner.
+pub(super) fn slots(generation: u64, map: Option<&SlotMap>) -> Topology {
+    let mut endpoints: Vec<TopologyEndpoint> = Vec::new();
+    let mut owners = vec![NO_OWNER; SLOTS].into_boxed_slice();
+    let Some(map) = map else {
+        return Topology::slots(generation, endpoints, owners);
+    };
+    let mut known = BTreeSet::new();
+    for shard in map.shards() {
+        if let Ok(addr) = shard.primary.parse::<EndpointAddr>()
+            && known.insert(shard.primary.as_str())
+        {
+            endpoints.push(TopologyEndpoint {
+                label: addr.to_string(),
+                addr,
+                health: EndpointHealth::Healthy,
+            });
+        }
+    }
+    let number = |shard: u16| {
+        let primary = map.shards().get(usize::from(shard))?.primary.parse().ok()?;
+        let place = endpoints
+            .iter()
+            .position(|endpoint| endpoint.addr == primary)?;
+        u16::try_from(place).ok()
+    };
+    let numbers: Vec<_> = (0..map.shards().len())
+        .map(|shard| number(u16::try_from(shard).ok()?))
+        .collect();
+    for (owner, shard) in owners.iter_mut().zip(map.owners()) {
+        let number = shard.and_then(|shard| numbers.get(usize::from(shard)).copied().flatten());
+        *owner = number.unwrap_or(NO_OWNER);
+    }
+    Topology::slots(generation, endpoints, owners)
 }

@@ -1,20 +1,36 @@
 //! The one writer of a cluster's topology; runs on the control thread.
 
 use std::{
-    collections::BTreeSet,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use prism_proto::{
-    model::{CacheType, Cluster, EndpointAddr},
-    placement::{SLOTS, SlotMap},
+    model::{CacheType, Cluster, Endpoint, EndpointAddr, SecretError},
+    placement::SlotMap,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tracing::{debug, info, warn};
 
-use super::{EndpointHealth, NO_OWNER, Topology, TopologyEndpoint};
-use crate::cluster::{ClusterShared, Observation};
+use super::{
+    EndpointHealth, Topology,
+    health::{Health, Traffic},
+    refresh::{RefreshError, refresh},
+    slots,
+};
+use crate::{
+    cluster::{ClusterShared, Observation, runtime::handshake},
+    metrics::Registry,
+    upstream::{Dial, Wire, probe},
+};
 
 /// Observations that may wait for the task.
 const OBSERVATIONS: usize = 4096;
@@ -22,15 +38,39 @@ const OBSERVATIONS: usize = 4096;
 /// Orders that may wait for the task.
 const ORDERS: usize = 64;
 
+/// Redirects kept for the next report.
+const MAX_MOVED: usize = 1024;
+
+/// How long a control plane has to push what a redirect announced, before the cluster is asked here.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time that a veto looks back.
+const TRAFFIC_WINDOW: Duration = Duration::from_secs(5);
+
 /// The control thread's hold on one cluster's topology; the task ends when it is dropped.
 #[derive(Debug)]
 pub struct TopologyHandle {
     orders: mpsc::Sender<Order>,
+    observed: Rc<RefCell<Observed>>,
+    urgent: Rc<Notify>,
+}
+
+/// What was seen of a cluster since it was last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Addresses of endpoints that are out of use now.
+    pub ejected: BTreeSet<String>,
+    /// The new owner's address by slot that moved.
+    pub moved: BTreeMap<u16, String>,
+    /// Whether the topology should be looked at again.
+    pub refresh_wanted: bool,
+    /// Addresses of endpoints kept in use against the control plane's word.
+    pub vetoed: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 enum Order {
-    Health(Vec<EndpointHealth>),
+    Health(Vec<EndpointHealth>, Duration),
     Ready(oneshot::Sender<()>),
     SlotMap(Arc<SlotMap>),
     Update(Arc<Cluster>),
@@ -38,25 +78,44 @@ enum Order {
 
 impl TopologyHandle {
     /// Starts the task of one cluster. Must be called within the control thread's runtime.
-    pub fn start(cluster: Arc<Cluster>) -> (Arc<ClusterShared>, Self) {
+    pub fn start(cluster: Arc<Cluster>, registry: Arc<Registry>) -> (Arc<ClusterShared>, Self) {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (observations, seen) = mpsc::channel(OBSERVATIONS);
-        let topology = Topology::pool(0, &cluster, &[]);
+        let first = match cluster.cache_type() {
+            CacheType::RedisCluster => slots(0, None),
+            CacheType::Memcache | CacheType::Redis => Topology::pool(0, &cluster, &[]),
+        };
         let shared = Arc::new(ClusterShared {
             name: cluster.name().to_owned(),
-            topology: Arc::new(ArcSwap::from_pointee(topology)),
+            topology: Arc::new(ArcSwap::from_pointee(first)),
             clients: AtomicU64::new(0),
             observations,
         });
+        let handle = Self {
+            orders,
+            observed: Rc::default(),
+            urgent: Rc::default(),
+        };
         let task = Task {
             shared: Arc::clone(&shared),
+            health: Health::new(&cluster),
+            dial: dial(&cluster),
             cluster,
-            health: Vec::new(),
+            registry,
+            observed: Rc::clone(&handle.observed),
+            urgent: Rc::clone(&handle.urgent),
             slot_map: None,
             generation: 0,
+            start: Instant::now(),
+            refresh_at: None,
+            refreshed: None,
+            waiting: Vec::new(),
+            probe_at: None,
+            traffic: BTreeMap::new(),
+            work: JoinSet::new(),
         };
         tokio::task::spawn_local(task.run(inbox, seen));
-        (shared, Self { orders })
+        (shared, handle)
     }
 
     /// Takes over a changed definition.
@@ -65,8 +124,8 @@ impl TopologyHandle {
     }
 
     /// Takes over what the control plane says of the endpoints, in definition order, for the time of `lease`.
-    pub async fn health(&self, states: Vec<EndpointHealth>, _lease: Duration) {
-        self.order(Order::Health(states)).await;
+    pub async fn health(&self, states: Vec<EndpointHealth>, lease: Duration) {
+        self.order(Order::Health(states, lease)).await;
     }
 
     /// Takes over the owners of slots.
@@ -74,12 +133,28 @@ impl TopologyHandle {
         self.order(Order::SlotMap(map)).await;
     }
 
-    /// Waits until everything ordered so far is in the topology.
+    /// Waits until everything ordered so far is in the topology, and a slot map, where one is needed, was asked for.
     pub async fn ready(&self) {
         let (done, is_done) = oneshot::channel();
         self.order(Order::Ready(done)).await;
         // An error means that the task has ended, and with it the cluster.
         let _ = is_done.await;
+    }
+
+    /// Returns what was seen since the last call.
+    pub fn take_observed(&self) -> Observed {
+        let mut observed = self.observed.borrow_mut();
+        let kept = Observed {
+            ejected: observed.ejected.clone(),
+            vetoed: observed.vetoed.clone(),
+            ..Observed::default()
+        };
+        std::mem::replace(&mut observed, kept)
+    }
+
+    /// Waits until something was seen that the control plane should hear of at once. Cancel safe.
+    pub async fn urgent(&self) {
+        self.urgent.notified().await;
     }
 
     async fn order(&self, order: Order) {
@@ -88,12 +163,32 @@ impl TopologyHandle {
     }
 }
 
+/// What work of the task's own comes to.
+enum Done {
+    Probed(EndpointAddr, bool),
+    Refreshed(Result<SlotMap, RefreshError>),
+}
+
 struct Task {
     shared: Arc<ClusterShared>,
     cluster: Arc<Cluster>,
-    health: Vec<EndpointHealth>,
+    dial: Result<Dial, SecretError>,
+    registry: Arc<Registry>,
+    health: Health,
     slot_map: Option<Arc<SlotMap>>,
     generation: u64,
+    start: Instant,
+    /// When the cluster is to be asked for its slots.
+    refresh_at: Option<Instant>,
+    refreshed: Option<Instant>,
+    /// Who waits for the first slot map.
+    waiting: Vec<oneshot::Sender<()>>,
+    probe_at: Option<Instant>,
+    /// Totals by endpoint label when the last window began, and when that was.
+    traffic: BTreeMap<String, (Instant, Traffic)>,
+    observed: Rc<RefCell<Observed>>,
+    urgent: Rc<Notify>,
+    work: JoinSet<Done>,
 }
 
 impl Task {
@@ -102,70 +197,289 @@ impl Task {
         mut inbox: mpsc::Receiver<Order>,
         mut seen: mpsc::Receiver<Observation>,
     ) {
+        if self.is_cluster() {
+            self.refresh_at = Some(Instant::now());
+        }
         self.publish();
         loop {
+            let next = self.next_look();
             tokio::select! {
                 order = inbox.recv() => match order {
                     None => return,
-                    Some(Order::Ready(done)) => drop(done.send(())),
-                    Some(order) => {
-                        self.take(order);
-                        self.publish();
-                    }
+                    Some(order) => self.take(order),
                 },
-                Some(_) = seen.recv() => {}
+                Some(observation) = seen.recv() => self.observe(observation),
+                Some(Ok(done)) = self.work.join_next() => self.finish(done),
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
+            self.look();
         }
+    }
+
+    fn is_cluster(&self) -> bool {
+        self.cluster.cache_type() == CacheType::RedisCluster
     }
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::Health(states) => self.health = states,
-            Order::SlotMap(map) => self.slot_map = Some(map),
-            Order::Update(cluster) => self.cluster = cluster,
-            Order::Ready(_) => {}
-        }
-    }
-
-    fn publish(&mut self) {
-        self.generation += 1;
-        let topology = match self.cluster.cache_type() {
-            CacheType::RedisCluster => self.slots(),
-            CacheType::Memcache | CacheType::Redis => {
-                Topology::pool(self.generation, &self.cluster, &self.health)
+            Order::Health(states, lease) => {
+                let until = self.start.elapsed() + lease;
+                let traffic = self.recent_traffic();
+                let of = |addr: &EndpointAddr| traffic.get(addr).copied().unwrap_or_default();
+                self.health.central(&states, until, of);
             }
-        };
-        self.shared.topology.store(Arc::new(topology));
-    }
-
-    fn slots(&self) -> Topology {
-        let mut endpoints: Vec<TopologyEndpoint> = Vec::new();
-        let mut owners = vec![NO_OWNER; SLOTS].into_boxed_slice();
-        let Some(map) = &self.slot_map else {
-            return Topology::slots(self.generation, endpoints, owners);
-        };
-        let mut known = BTreeSet::new();
-        for shard in map.shards() {
-            if let Ok(addr) = shard.primary.parse::<EndpointAddr>()
-                && known.insert(addr.clone())
+            Order::Ready(done)
+                if self.is_cluster() && self.slot_map.is_none() && self.refreshed.is_none() =>
             {
-                endpoints.push(TopologyEndpoint {
-                    label: addr.to_string(),
-                    addr,
-                    health: EndpointHealth::Healthy,
-                });
+                return self.waiting.push(done);
+            }
+            Order::Ready(done) => {
+                // Nobody waits any more when this fails.
+                let _ = done.send(());
+                return;
+            }
+            Order::SlotMap(map) => {
+                self.slot_map = Some(map);
+                self.refresh_at = None;
+            }
+            Order::Update(cluster) => {
+                self.health.update(&cluster);
+                self.dial = dial(&cluster);
+                self.cluster = cluster;
             }
         }
-        let number = |shard: u16| {
-            let primary = &map.shards().get(usize::from(shard))?.primary;
-            let place = endpoints
-                .iter()
-                .position(|endpoint| endpoint.label == *primary)?;
-            u16::try_from(place).ok()
-        };
-        for (owner, shard) in owners.iter_mut().zip(map.owners()) {
-            *owner = shard.and_then(number).unwrap_or(NO_OWNER);
-        }
-        Topology::slots(self.generation, endpoints, owners)
+        self.publish();
     }
+
+    fn observe(&mut self, observation: Observation) {
+        match observation {
+            Observation::Connected { .. } => return,
+            Observation::ConnectFailed { endpoint } | Observation::Lost { endpoint } => {
+                self.health.suspect(&endpoint);
+                self.probe_at.get_or_insert_with(Instant::now);
+                self.publish();
+            }
+            Observation::Doubt => {}
+            Observation::Moved { slot, endpoint } => {
+                let mut observed = self.observed.borrow_mut();
+                if observed.moved.len() < MAX_MOVED {
+                    observed.moved.insert(slot, endpoint);
+                }
+            }
+        }
+        if self.is_cluster() {
+            self.observed.borrow_mut().refresh_wanted = true;
+            self.want_refresh();
+        }
+        self.urgent.notify_one();
+    }
+
+    /// Asks the cluster soon; later if a control plane is there to push what it learns.
+    fn want_refresh(&mut self) {
+        let now = Instant::now();
+        let least = self.cluster.topology().fetch_min_interval;
+        let wait = match self.health.lease() {
+            Some(_) => PATIENCE.max(least),
+            None => Duration::ZERO,
+        };
+        let earliest = self.refreshed.map_or(now, |last| last + least);
+        self.refresh_at.get_or_insert(earliest.max(now + wait));
+    }
+
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Probed(addr, is_there) => {
+                self.health.probed(&addr, is_there, self.start.elapsed());
+                self.publish();
+            }
+            Done::Refreshed(result) => {
+                self.refreshed = Some(Instant::now());
+                match result {
+                    Ok(map) => {
+                        debug!(cluster = %self.shared.name, slots = map.covered(), "slot map read");
+                        self.slot_map = Some(Arc::new(map));
+                        self.publish();
+                    }
+                    Err(error) => {
+                        warn!(cluster = %self.shared.name, %error, "slot map not read");
+                        if self.slot_map.is_none() {
+                            self.refresh_at = Some(Instant::now() + PATIENCE);
+                        }
+                    }
+                }
+                for waiting in self.waiting.drain(..) {
+                    // Nobody waits any more when this fails.
+                    let _ = waiting.send(());
+                }
+            }
+        }
+    }
+
+    /// Returns when there is something to do besides answering.
+    fn next_look(&self) -> Option<Instant> {
+        let lease = self.health.lease().map(|until| self.start + until);
+        let periodic = self
+            .refreshed
+            .filter(|_| self.is_cluster() && self.health.lease().is_none());
+        let periodic = periodic
+            .zip(self.cluster.topology().fetch_interval)
+            .map(|(last, interval)| last + interval);
+        [self.refresh_at, self.probe_at, lease, periodic]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let had_lease = self.health.lease().is_some();
+        self.health.expire(self.start.elapsed());
+        if had_lease && self.health.lease().is_none() {
+            warn!(cluster = %self.shared.name, "no word from the control plane: ejections are decided here");
+            self.probe_at = Some(now);
+            self.publish();
+        }
+        let periodic = self.refreshed.zip(self.cluster.topology().fetch_interval);
+        if self.is_cluster()
+            && self.health.lease().is_none()
+            && periodic.is_some_and(|(last, interval)| last + interval <= now)
+        {
+            self.refresh_at.get_or_insert(now);
+            self.refreshed = Some(now);
+        }
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            self.refresh_at = None;
+            self.start_refresh();
+        }
+        if self.probe_at.is_some_and(|at| at <= now) {
+            self.start_probes(now);
+        }
+    }
+
+    fn start_refresh(&mut self) {
+        let Ok(dial) = self.dial.as_ref().map(Dial::clone) else {
+            return;
+        };
+        let limit = dial.timeout + self.cluster.probing().timeout;
+        let mut candidates: Vec<EndpointAddr> = Vec::new();
+        let known = self.shared.topology.load();
+        let seeds = self
+            .cluster
+            .endpoints()
+            .iter()
+            .map(|endpoint| endpoint.addr());
+        for addr in known
+            .endpoints
+            .iter()
+            .map(|endpoint| &endpoint.addr)
+            .chain(seeds)
+        {
+            if !candidates.contains(addr) {
+                candidates.push(addr.clone());
+            }
+        }
+        self.work
+            .spawn_local(async move { Done::Refreshed(refresh(&dial, &candidates, limit).await) });
+    }
+
+    /// Probes what is in doubt or ejected, once a `ping_succ_interval`, unless the control plane does.
+    fn start_probes(&mut self, now: Instant) {
+        let wanting = if self.is_cluster() {
+            Vec::new()
+        } else {
+            self.health.to_probe()
+        };
+        let Ok(dial) = self.dial.as_ref().map(Dial::clone) else {
+            return;
+        };
+        self.probe_at = (!wanting.is_empty()).then(|| now + self.cluster.probing().succ_interval);
+        let limit = self.cluster.probing().timeout;
+        let wire = match self.cluster.cache_type() {
+            CacheType::Memcache => Wire::Memcache,
+            CacheType::Redis | CacheType::RedisCluster => Wire::Redis,
+        };
+        for addr in wanting {
+            let dial = dial.clone();
+            self.work.spawn_local(async move {
+                let is_there = probe(&dial, wire, addr.clone(), limit).await.is_ok();
+                Done::Probed(addr, is_there)
+            });
+        }
+    }
+
+    /// Returns what was asked of each endpoint within the last seconds.
+    fn recent_traffic(&self) -> BTreeMap<EndpointAddr, Traffic> {
+        let totals = self.totals();
+        let recent = |endpoint: &Endpoint| {
+            let label = endpoint.label();
+            let now = totals.get(&label).copied().unwrap_or_default();
+            let before = self.traffic.get(&label).map(|(_, traffic)| *traffic);
+            let traffic = before.map_or_else(Traffic::default, |before| Traffic {
+                requests: now.requests.saturating_sub(before.requests),
+                errors: now.errors.saturating_sub(before.errors),
+            });
+            (endpoint.addr().clone(), traffic)
+        };
+        self.cluster.endpoints().iter().map(recent).collect()
+    }
+
+    fn totals(&self) -> BTreeMap<String, Traffic> {
+        let totals = self.registry.totals();
+        let mine = totals
+            .into_iter()
+            .find(|totals| totals.cluster == self.shared.name);
+        let endpoints = mine.map(|totals| totals.endpoints).unwrap_or_default();
+        let traffic = |(label, sums): (String, crate::metrics::EndpointSums)| {
+            let traffic = Traffic {
+                requests: sums.requests_total,
+                errors: sums.errors_total + sums.connect_failures_total,
+            };
+            (label, traffic)
+        };
+        endpoints.into_iter().map(traffic).collect()
+    }
+
+    /// Puts what is known in service, if it differs from what is.
+    fn publish(&mut self) {
+        let now = Instant::now();
+        if self
+            .traffic
+            .values()
+            .all(|(since, _)| *since + TRAFFIC_WINDOW <= now)
+        {
+            self.traffic = self
+                .totals()
+                .into_iter()
+                .map(|(label, traffic)| (label, (now, traffic)))
+                .collect();
+        }
+        let next = match self.cluster.cache_type() {
+            CacheType::RedisCluster => slots(self.generation + 1, self.slot_map.as_deref()),
+            CacheType::Memcache | CacheType::Redis => {
+                Topology::pool(self.generation + 1, &self.cluster, &self.health.states())
+            }
+        };
+        let ejected: BTreeSet<String> = self.health.ejected().collect();
+        let mut observed = self.observed.borrow_mut();
+        if observed.ejected != ejected {
+            info!(cluster = %self.shared.name, ?ejected, "endpoints out of use");
+            self.urgent.notify_one();
+        }
+        observed.ejected = ejected;
+        observed.vetoed = self.health.vetoed().collect();
+        drop(observed);
+        if !next.is_same(&self.shared.topology.load()) || self.generation == 0 {
+            self.generation += 1;
+            self.shared.topology.store(Arc::new(next));
+        }
+    }
+}
+
+fn dial(cluster: &Cluster) -> Result<Dial, SecretError> {
+    Ok(Dial {
+        timeout: cluster.timeouts().dial,
+        keepalive: None,
+        handshake: handshake(cluster)?,
+    })
 }

@@ -1,0 +1,105 @@
+//! One question to one endpoint: does it answer?
+
+use std::{io, time::Duration};
+
+use prism_proto::model::EndpointAddr;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+use super::{ConnectError, Dial, Stream, Wire};
+use crate::protocol::{
+    message::{Limits, Progress},
+    redis::reply::ReplyDecoder,
+};
+
+/// Longest reply read here, in bytes.
+const MAX_REPLY: usize = 4 * 1024 * 1024;
+
+/// Asks an endpoint whether it is there, on a connection of its own; the whole is bounded by `limit`.
+///
+/// `LOADING`, refused credentials and other errors are answers too. Cancel safe.
+///
+/// # Errors
+/// When it cannot be reached or stays silent.
+pub async fn probe(
+    dial: &Dial,
+    wire: Wire,
+    addr: EndpointAddr,
+    limit: Duration,
+) -> Result<(), ConnectError> {
+    let question: &[u8] = match wire {
+        Wire::Memcache => b"version\r\n",
+        Wire::Redis => b"*1\r\n$4\r\nPING\r\n",
+    };
+    let attempt = async {
+        let mut stream = match dial.open(addr).await {
+            Err(ConnectError::Credentials(_)) => return Ok(()),
+            other => other?,
+        };
+        write(&mut stream, question).await?;
+        let mut byte = [0];
+        match read(&mut stream, &mut byte).await? {
+            0 => Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into())),
+            _ => Ok(()),
+        }
+    };
+    timeout(limit, attempt)
+        .await
+        .unwrap_or(Err(ConnectError::Timeout(limit)))
+}
+
+/// Sends one Redis command on a connection of its own and returns the whole reply; bounded by `limit`.
+///
+/// # Errors
+/// When the endpoint cannot be reached, stays silent, or sends what is no reply. Cancel safe.
+pub async fn ask(
+    dial: &Dial,
+    addr: EndpointAddr,
+    command: &[u8],
+    limit: Duration,
+) -> Result<Vec<u8>, ConnectError> {
+    let attempt = async {
+        let mut stream = dial.open(addr).await?;
+        write(&mut stream, command).await?;
+        let mut decoder = ReplyDecoder::new(Limits {
+            max_reply_bytes: MAX_REPLY,
+            ..Limits::default()
+        });
+        let mut reply = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let count = read(&mut stream, &mut chunk).await?;
+            if count == 0 {
+                return Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into()));
+            }
+            reply.extend_from_slice(&chunk[..count]);
+            match decoder.decode(&reply) {
+                Ok(Progress::Complete { len }) => {
+                    reply.truncate(len);
+                    return Ok(reply);
+                }
+                Ok(Progress::NeedMore { .. }) => {}
+                Err(error) => return Err(ConnectError::Io(io::Error::other(error))),
+            }
+        }
+    };
+    timeout(limit, attempt)
+        .await
+        .unwrap_or(Err(ConnectError::Timeout(limit)))
+}
+
+async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        Stream::Tcp(stream) => stream.write_all(bytes).await,
+        Stream::Unix(stream) => stream.write_all(bytes).await,
+    }
+}
+
+async fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream {
+        Stream::Tcp(stream) => stream.read(buffer).await,
+        Stream::Unix(stream) => stream.read(buffer).await,
+    }
+}
