@@ -92,7 +92,7 @@ async fn follow(
         *away = false;
         let steady = now.clone().steady();
         if steady != *known {
-            print_change(printer, &now, steady.clone(), known)?;
+            print_change(printer, &now, &steady, known)?;
             *known = steady;
         }
     }
@@ -101,26 +101,35 @@ async fn follow(
 fn print_change(
     printer: &Printer,
     now: &Listing,
-    steady: Listing,
+    steady: &Listing,
     known: &Listing,
 ) -> Result<(), Failure> {
     if !matches!(printer.format(), Format::Table | Format::Wide) {
         return printer.show_next(now);
     }
-    let names = steady.names();
-    let gone: Vec<String> = known
-        .names()
-        .into_iter()
-        .filter(|name| !names.contains(name))
+    let gone = match steady {
+        // Old ones fall off the end of the list: nothing happened to them.
+        Listing::Revisions(_) => Vec::new(),
+        _ => gone(known, steady),
+    };
+    // Rows follow the heading in the order of the items; written together, they keep the columns of the whole.
+    let changed = steady.changed_since(known);
+    let text = steady.text(printer.view());
+    let rows = text.lines().skip(1).zip(changed);
+    let rows: String = rows
+        .filter(|(_, changed)| *changed)
+        .map(|(row, _)| format!("{row}\n"))
         .collect();
-    let changed = steady.without_known(known).text(printer.view());
-    let rows = changed
-        .split_once('\n')
-        .map(|(_, rows)| rows)
-        .unwrap_or_default();
     let gone: String = gone
         .iter()
         .map(|name| format!("{name}   deleted\n"))
         .collect();
     printer.write(&format!("{rows}{gone}"))
+}
+
+fn gone(known: &Listing, steady: &Listing) -> Vec<String> {
+    let names = steady.names();
+    let mut gone = known.names();
+    gone.retain(|name| !names.contains(name));
+    gone
 }

@@ -39,25 +39,26 @@ impl Listing {
         self
     }
 
-    /// Keeps only what is not the same in `earlier`.
-    pub(super) fn without_known(mut self, earlier: &Self) -> Self {
-        match (&mut self, earlier) {
-            (Self::Clusters(now), Self::Clusters(then)) => {
-                now.clusters.retain(|c| !then.clusters.contains(c))
-            }
+    /// Says of each item, in order, whether it is not the same in `earlier`.
+    pub(super) fn changed_since(&self, earlier: &Self) -> Vec<bool> {
+        match (self, earlier) {
+            (Self::Clusters(now), Self::Clusters(then)) => changed(&now.clusters, &then.clusters),
             (Self::Dataplanes(now), Self::Dataplanes(then)) => {
-                now.dataplanes.retain(|d| !then.dataplanes.contains(d))
+                changed(&now.dataplanes, &then.dataplanes)
             }
             (Self::Endpoints(now), Self::Endpoints(then)) => {
-                now.endpoints.retain(|e| !then.endpoints.contains(e))
+                changed(&now.endpoints, &then.endpoints)
             }
             (Self::Revisions(now), Self::Revisions(then)) => {
-                now.revisions.retain(|r| !then.revisions.contains(r))
+                changed(&now.revisions, &then.revisions)
             }
-            _ => {}
+            _ => Vec::new(),
         }
-        self
     }
+}
+
+fn changed<T: PartialEq>(now: &[T], then: &[T]) -> Vec<bool> {
+    now.iter().map(|item| !then.contains(item)).collect()
 }
 
 impl Show for Listing {

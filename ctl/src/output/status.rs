@@ -38,7 +38,10 @@ impl StatusDocument {
             .dataplanes
             .iter()
             .all(|dataplane| dataplane.state == "synced");
-        self.healthy = calm && self.alarms.is_empty() && self.unhealthy_endpoints.is_empty();
+        self.healthy = calm
+            && !self.dataplanes.is_empty()
+            && self.alarms.is_empty()
+            && self.unhealthy_endpoints.is_empty();
         self
     }
 
