@@ -1,5 +1,6 @@
 //! Who is there: endpoints with dense numbers, their health, and the placement of keys on them.
 
+mod handle;
 mod health;
 mod refresh;
 mod task;
@@ -11,7 +12,7 @@ use prism_proto::{
     placement::{Ring, SLOTS, Shard, SlotMap},
 };
 
-pub use task::{Observed, TopologyHandle};
+pub use handle::{Observed, TopologyHandle};
 
 /// A slot without an owner.
 pub const NO_OWNER: u16 = u16::MAX;
