@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, builder::BoolishValueParser};
 use prism_controlplane::server::{Options, Server, StartError, StoreKind};
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -50,7 +50,7 @@ struct Settings {
     #[arg(long, env = "PRISM_ETCD", value_name = "URL", value_delimiter = ',', num_args = 1..)]
     etcd: Option<Vec<String>>,
     /// Listen beyond loopback though nobody has to authenticate
-    #[arg(long, env = "PRISM_INSECURE", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    #[arg(long, env = "PRISM_INSECURE", value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     insecure: Option<bool>,
     /// Form of the logs on standard error [default: text]
     #[arg(long, env = "PRISM_LOG_FORMAT", value_name = "FORMAT")]
@@ -262,6 +262,7 @@ mod tests {
                 .insecure,
             Some(true)
         );
+        assert_eq!(parse(&["--insecure=0"]).settings.insecure, Some(false));
         assert_eq!(parse(&[]).settings.insecure, None);
     }
 }

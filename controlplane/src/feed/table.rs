@@ -40,6 +40,10 @@ impl Entry {
         self.rejected == Some(self.wanted)
     }
 
+    fn is_wanted(&self) -> bool {
+        self.wanted != Wanted::Absent
+    }
+
     fn must_send(&self) -> bool {
         let differs = match self.wanted {
             Wanted::Absent => self.held.is_some(),
@@ -69,6 +73,7 @@ pub(super) struct Table {
     dirty: BTreeSet<Arc<str>>,
     held_digest: u64,
     wanted_digest: u64,
+    wanted_count: usize,
 }
 
 impl Table {
@@ -99,8 +104,7 @@ impl Table {
 
     /// Number of names that should be held.
     pub(super) fn wanted_count(&self) -> usize {
-        let is_wanted = |entry: &&Entry| entry.wanted != Wanted::Absent;
-        self.entries.values().filter(is_wanted).count()
+        self.wanted_count
     }
 
     pub(super) fn want(&mut self, name: &Arc<str>, wanted: Wanted) {
@@ -131,9 +135,11 @@ impl Table {
         let entry = self.entries.entry(Arc::clone(name)).or_default();
         self.held_digest ^= entry.held_hash();
         self.wanted_digest ^= entry.wanted_hash();
+        self.wanted_count -= usize::from(entry.is_wanted());
         change(entry);
         self.held_digest ^= entry.held_hash();
         self.wanted_digest ^= entry.wanted_hash();
+        self.wanted_count += usize::from(entry.is_wanted());
         if entry.must_send() {
             self.dirty.insert(Arc::clone(name));
         } else {

@@ -18,7 +18,7 @@ pub enum StartError {
         cause: String,
     },
     /// The definitions cannot be read.
-    #[error("cannot read the definitions: {0}")]
+    #[error("cannot read the definitions")]
     Catalog(#[from] CatalogError),
     /// A part of the server ended.
     #[error("a part of the server ended: {0}")]
@@ -40,10 +40,10 @@ pub enum StartError {
     #[error("cannot describe the services: {0}")]
     Reflection(String),
     /// A connection loop failed.
-    #[error("cannot go on serving: {0}")]
+    #[error("cannot go on serving")]
     Serve(#[from] io::Error),
     /// The store cannot be opened.
-    #[error("cannot open the store: {0}")]
+    #[error("cannot open the store")]
     Store(#[from] StoreError),
     /// The text of an address is none.
     #[error("--{flag} {address} is no address: give HOST:PORT, such as 127.0.0.1:7100")]

@@ -74,7 +74,12 @@ impl Server {
         let slot_maps = watch::Sender::new(Arc::default());
         let ending = watch::Sender::new(false);
         let mut running = JoinSet::new();
-        let desired = publish(&catalog, slot_maps.subscribe(), &mut running);
+        let desired = publish(
+            &catalog,
+            slot_maps.subscribe(),
+            ending.subscribe(),
+            &mut running,
+        );
         let context = Context {
             catalog,
             fleet,
@@ -177,6 +182,7 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
 fn publish(
     catalog: &Catalog,
     mut slot_maps: watch::Receiver<Arc<SlotMaps>>,
+    mut ending: watch::Receiver<bool>,
     running: &mut JoinSet<Result<(), StartError>>,
 ) -> watch::Receiver<Arc<Desired>> {
     let mut images = catalog.watch();
@@ -188,8 +194,7 @@ fn publish(
             tokio::select! {
                 Ok(()) = images.changed() => {}
                 Ok(()) = slot_maps.changed() => {}
-                () = sender.closed() => return Ok(()),
-                else => return Ok(()),
+                _ = ending.wait_for(|ending| *ending) => return Ok(()),
             }
             let (image, maps) = (
                 images.borrow_and_update().clone(),

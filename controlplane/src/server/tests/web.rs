@@ -1,10 +1,11 @@
 //! The admin port's other voices: plain HTTP, gRPC-web, health, reflection.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -172,7 +173,8 @@ async fn definitions_survive_a_restart_on_disk() {
     let server = Server::start(on_disk.clone()).await.expect("starts");
     apply(&server, vec![spec("a", 9001)]).await;
     let fleet_id = server.context().catalog.image().fleet_id.clone();
-    server.drain().await;
+    let drained = timeout(Duration::from_secs(2), server.drain()).await;
+    assert!(drained.is_ok(), "nothing is left to wait for");
     let server = Server::start(on_disk).await.expect("starts again");
     let image = server.context().catalog.image();
     assert_eq!(image.clusters.keys().collect::<Vec<_>>(), ["a"]);
