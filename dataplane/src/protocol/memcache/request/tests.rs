@@ -156,8 +156,6 @@ fn refusals_have_the_words_of_memcached_and_stay_in_step() {
         ("gat\r\n", "ERROR "),
         ("gat 0\r\n", "END "),
         ("gat x\r\n", "CLIENT_ERROR invalid exptime argument "),
-        ("delete a noreply noreply\r\n", ""),
-        ("incr a noreply noreply\r\n", ""),
         ("GET a\r\n", "ERROR "),
         ("get\ta\r\n", "ERROR "),
         ("\r\n", "ERROR "),
@@ -180,6 +178,8 @@ fn refusals_have_the_words_of_memcached_and_stay_in_step() {
         ("set a 0 0 2147483646\r\n", "format "),
         ("cas a 0 0 3\r\nabc\r\n", "ERROR ERROR "),
         ("cas a 0 0 3 x\r\nabc\r\n", "format "),
+        ("cas a 0 0 3 1 noreply x\r\nabc\r\n", "ERROR ERROR "),
+        ("set a 0 9223372036854775808 3\r\nabc\r\n", "format "),
         (
             "set a 0 0 3\r\nabcd\r\n",
             "CLIENT_ERROR bad data chunk ERROR ",
@@ -220,6 +220,16 @@ fn refusals_have_the_words_of_memcached_and_stay_in_step() {
         );
         let whole = whole(raw.as_bytes()).unwrap();
         assert_eq!(in_bytes(raw.as_bytes()).unwrap(), whole, "{raw:?}");
+    }
+}
+
+#[test]
+fn line_that_stays_silent_without_its_noreply_is_not_sent_on() {
+    for raw in [
+        &b"delete a noreply noreply\r\n"[..],
+        b"incr a noreply noreply\r\n",
+    ] {
+        assert_eq!(whole(raw).unwrap().unwrap().located, refused(b""));
     }
 }
 

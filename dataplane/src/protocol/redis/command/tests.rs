@@ -209,6 +209,10 @@ fn unfit_requests_are_refused_in_the_words_of_redis() {
 
 #[test]
 fn unknown_command_shows_128_bytes_of_its_arguments() {
+    let raw = "x".repeat(300);
+    let text = Unfit::Unknown.text(raw.as_bytes(), &[0..1, 0..100, 100..300, 0..1]);
+    let shown = format!("'{}' '{}' ", "x".repeat(100), "x".repeat(25));
+    assert!(String::from_utf8(text).unwrap().ends_with(&shown));
     let long = "x".repeat(200);
     let raw = long.repeat(3);
     let spans = [0..200, 200..400, 400..600];

@@ -233,6 +233,21 @@ fn string_of_64_mib_in_small_pieces_is_not_scanned() {
 }
 
 #[test]
+fn long_line_in_small_pieces_is_scanned_once() {
+    let raw = format!("+{}\r\n", "x\r".repeat(30_000)).into_bytes();
+    let mut decoder = decoder();
+    for end in 0..=raw.len() {
+        decoder.decode(raw.get(..end).unwrap()).unwrap();
+    }
+    assert!(decoder.is_idle());
+    assert!(
+        decoder.steps() <= 2 * raw.len(),
+        "{} bytes looked at",
+        decoder.steps()
+    );
+}
+
+#[test]
 fn error_kinds_are_told_by_their_first_word() {
     let cases: [(&[u8], Option<ErrorKind<'_>>); 18] = [
         (b"+OK\r\n", None),

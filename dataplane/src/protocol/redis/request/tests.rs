@@ -348,6 +348,22 @@ fn long_inline_line_in_small_pieces_is_scanned_once() {
     assert!(decoder.steps <= raw.len());
 }
 
+#[test]
+fn long_line_of_a_count_in_small_pieces_is_scanned_once() {
+    for start in ["*", "*1\r\n$"] {
+        let raw = format!("{start}{}", "1".repeat(60_000)).into_bytes();
+        let mut decoder = decoder();
+        for end in 0..=raw.len() {
+            decoder.decode(raw.get(..end).unwrap()).unwrap();
+        }
+        assert!(
+            decoder.steps <= raw.len() + 10,
+            "{} bytes looked at",
+            decoder.steps
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_arguments_come_back(words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..12)) {

@@ -126,7 +126,7 @@ fn merge_sums(out: &mut Vec<u8>, parts: &[Part<'_>]) -> Option<()> {
     Some(())
 }
 
-/// Nothing unless the parts answer for every key exactly once.
+/// Nothing unless the parts answer for every key.
 fn merge_arrays(out: &mut Vec<u8>, parts: &[Part<'_>], merging: Merging) -> Option<()> {
     let mut answers: SmallVec<[Option<Answer<'_>>; 32]> = SmallVec::from_elem(None, merging.keys);
     for part in parts {
@@ -138,9 +138,7 @@ fn merge_arrays(out: &mut Vec<u8>, parts: &[Part<'_>], merging: Merging) -> Opti
         for index in part.indexes {
             let element = elements.as_mut().and_then(Iterator::next);
             let answer = of_part.or(element.map(Answer::Raw))?;
-            if answers.get_mut(*index as usize)?.replace(answer).is_some() {
-                return None;
-            }
+            *answers.get_mut(*index as usize)? = Some(answer);
         }
     }
     write_array_header(out, merging.keys);
