@@ -144,7 +144,7 @@ impl Layout {
         for number in 1..=self.dataplanes {
             let admin = self.admin_port(number);
             out.push_str(&format!(
-                "dp-{number}            http://127.0.0.{number}:{admin}/metrics\n"
+                "dp-{number}            http://127.0.0.1:{admin}/metrics\n"
             ));
         }
         for spec in definitions.specs() {
