@@ -146,7 +146,7 @@ fn pipelined_commands_answer_in_order_however_they_are_cut() {
 #[test]
 fn multi_get_keeps_the_order_of_its_keys() {
     let mut pool = Pool::start(3);
-    let keys: Vec<_> = (0..60).map(|index| format!("key-{index}")).collect();
+    let keys: Vec<_> = (0..60).map(|index| format!("{index}-key")).collect();
     for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 4 != 0) {
         let value = "v".repeat(index * 40);
         pool.check(&format!(
