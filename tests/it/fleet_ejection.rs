@@ -59,9 +59,9 @@ impl Pool {
             &lines,
         ));
         let mut clients: Vec<_> = at.iter().map(|listen| Raw::connect(listen)).collect();
-        let keys = (0..30)
+        let keys: Vec<_> = (0..60)
             .map(|index| {
-                let key = format!("key-{index}");
+                let key = format!("{index}-key");
                 assert_eq!(clients[0].ask(&format!("SET {key} 1")), "+OK");
                 let holder = endpoints
                     .iter()
@@ -69,6 +69,8 @@ impl Pool {
                 (key, holder.expect("an endpoint holds the key"))
             })
             .collect();
+        let held = |endpoint| keys.iter().any(|(_, holder)| *holder == endpoint);
+        assert!((0..3).all(held), "every endpoint holds keys");
         // No endpoint is ejected before the control plane knows its fleet.
         std::thread::sleep(probing.warm_up);
         Self {

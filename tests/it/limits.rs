@@ -102,7 +102,7 @@ fn late_reply_reaches_nobody() {
         pool.endpoints[0].process().resume();
         assert_eq!(client.reply(), b"+OK\r\n");
         assert_eq!(
-            client.ask(&format!("ECHO {round}")),
+            client.ask(&format!("PING {round}")),
             format!("$1\r\n{round}")
         );
         assert_eq!(client.ask("GET late"), format!("$1\r\n{round}"));

@@ -1,4 +1,12 @@
 //! The whole house under test on real servers, one module a behaviour.
 
+mod bootstrap;
+mod ctl;
+mod exposure;
+mod fleet_faults;
 mod harness;
+mod limits;
+mod memcached;
 mod nutcracker_placement;
+mod pool;
+mod redis_mixed_load;

@@ -339,7 +339,7 @@ impl DataPlane {
             .sum()
     }
 
-    /// Starts it again with the same arguments and state, killing it first, without waiting.
+    /// Starts it again with the same arguments and state, killing it if it still runs, without waiting.
     pub fn respawn(&mut self) {
         self.process.kill();
         self.process = spawn_data(&self.admin, &self.arguments, self.folder.path());
