@@ -132,9 +132,11 @@ impl Printer {
         }
     }
 
-    /// Tells a failure: every finding, the sentence, the hint; findings also as a document where a program reads.
+    /// Tells a failure: every finding, the sentence, the hint. Definitions that are not valid leave no other document, so a
+    /// program is given one of the findings.
     pub fn failure(&self, failure: &Failure) -> Exit {
-        if !failure.findings.is_empty() && matches!(self.format, Format::Json | Format::Yaml) {
+        let is_alone = failure.exit == Exit::Invalid && !failure.findings.is_empty();
+        if is_alone && matches!(self.format, Format::Json | Format::Yaml) {
             let document = json!({"violations": failure.findings});
             let text = match self.format {
                 Format::Json => pretty(&document),

@@ -126,7 +126,7 @@ fn dataplanes(dataplanes: &[DataplaneDocument], view: View) -> String {
         "ACKED",
         "CLUSTERS",
         "CLIENTS",
-        "WHAT IS WRONG",
+        "LAST ERROR",
     ];
     if view.wide {
         heading.extend(["ZONE", "PEER", "BUILD"]);
@@ -161,7 +161,7 @@ fn endpoints(endpoints: &[EndpointDocument], view: View) -> String {
         "STATE",
         "SINCE",
         "FAILURES",
-        "WHAT IS WRONG",
+        "LAST ERROR",
     ]);
     for endpoint in endpoints {
         table.row(vec![
@@ -242,11 +242,11 @@ mod tests {
         let wanted = "\
 fleet 3f2a91bc  revision 1.12  clusters 3  endpoints 8 (1 unhealthy)  data planes: 1 nacked, 1 synced
 
-DATAPLANE   STATE    SINCE   ACKED   CLUSTERS   CLIENTS   WHAT IS WRONG
+DATAPLANE   STATE    SINCE   ACKED   CLUSTERS   CLIENTS   LAST ERROR
 dp-2        nacked   -       1.12    3          5         rejected clusters/pages: listen_addr: address in use
 dp-1        synced   -       1.12    3          5         -
 
-CLUSTER    ENDPOINT                STATE     SINCE   FAILURES   WHAT IS WRONG
+CLUSTER    ENDPOINT                STATE     SINCE   FAILURES   LAST ERROR
 sessions   redis-2 (127.0.0.1:1)   ejected   -       3          connection refused
 ";
         assert_eq!(document.text(View::default()), wanted);

@@ -49,6 +49,7 @@ impl Program {
             .arg("--")
             .arg(&self.binary)
             .args(&self.args)
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .process_group(0)
             .kill_on_drop(true);
