@@ -6,11 +6,13 @@
 use std::{
     future::Future,
     io::IoSlice,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
+
+use tokio::task::yield_now;
 
 use crate::{
     cluster::{Batch, ClusterShared, ClusterWorker},
@@ -24,6 +26,9 @@ const MAX_IN_FLIGHT: usize = 8192;
 
 /// Unsent bytes of one session beyond which it stops reading.
 const HIGH_MARK: usize = 1024 * 1024;
+
+/// Unsent bytes from which on nothing is waited for.
+const GATHER: usize = 16 * 1024;
 
 /// What a session's protocol does with bytes; chosen when the client connects.
 pub trait Protocol {
@@ -62,6 +67,8 @@ pub struct Session {
     is_ending: bool,
     /// The client will send no more, or the stream failed.
     is_cut: bool,
+    /// Unsent replies wait for one look at the sockets.
+    is_gathering: bool,
     _seat: Seat,
 }
 
@@ -107,6 +114,7 @@ impl Session {
             held: Vec::new(),
             is_ending: false,
             is_cut: false,
+            is_gathering: false,
             _seat: seat,
         }
     }
@@ -191,11 +199,22 @@ impl Session {
     }
 
     /// Writes what is next in order.
+    ///
+    /// While more replies are due, one look at the sockets comes first: those that arrive in the meantime travel in
+    /// the same write.
     fn write(&mut self, cx: &mut Context<'_>) {
         let mut table = self.cluster.table.borrow_mut();
         let Some(replies) = table.get(self.ticket) else {
             return;
         };
+        let unsent = replies.unsent();
+        self.is_gathering =
+            !self.is_gathering && unsent > 0 && unsent < GATHER && replies.in_flight() > 0;
+        if self.is_gathering {
+            // The runtime wakes this task once it has looked.
+            let _ = pin!(yield_now()).poll(cx);
+            return;
+        }
         while replies.unsent() > 0 {
             let attempt = if replies.is_contiguous() {
                 self.stream.poll_write(cx, replies.chunk())
