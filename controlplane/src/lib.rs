@@ -6,6 +6,8 @@ pub mod metrics;
 
 pub mod store;
 
+pub mod verdict;
+
 pub mod catalog;
 
 pub mod fleet;
