@@ -1,12 +1,97 @@
-//! What probing finds out about the topology of Redis Clusters, ready to be delivered.
+//! Asking endpoints how they are, and Redis Clusters who owns which slot.
+//!
+//! [`Prober`] is how the rest of the control plane asks; [`Network`] asks over real connections, one for each question. What a
+//! cluster's nodes say is put together by a [`Tracker`], which is pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod check;
+mod nodes;
+mod reply;
+mod topology;
 
-use prism_proto::placement::SlotMap;
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use prism_proto::{
+    model::{CacheType, Credentials, EndpointAddr},
+    placement::SlotMap,
+};
+
+use crate::verdict::Outcome;
+
+pub use self::{
+    check::Network,
+    nodes::{Node, NodesError, View, read_nodes},
+    topology::{Learned, Tracker},
+};
 
 /// The newest slot maps of all Redis Clusters; published whole, the latest wins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SlotMaps {
     /// Maps by cluster name. A cluster that was not probed yet is not here: what data planes hold of it stays.
     pub clusters: BTreeMap<String, Arc<SlotMap>>,
+}
+
+/// Whom to ask, and how.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it is.
+    pub addr: EndpointAddr,
+    /// What it speaks.
+    pub cache_type: CacheType,
+    /// What is presented to it.
+    pub credentials: Option<Credentials>,
+    /// How long the answer may take, connecting included.
+    pub timeout: Duration,
+}
+
+/// What one probe found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// How the endpoint is.
+    pub outcome: Outcome,
+    /// How long it took to answer, connecting included; none when it did not.
+    pub latency: Option<Duration>,
+    /// What else it said of itself.
+    pub about: About,
+}
+
+/// What an endpoint says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Whether it is a primary or a replica.
+    pub role: Option<Role>,
+    /// How far a replica is behind its primary, as far as it knows.
+    pub lag: Option<Duration>,
+    /// What it runs, as it spells it.
+    pub software: Option<String>,
+}
+
+/// What a Redis endpoint is to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It follows a primary.
+    Replica,
+}
+
+impl Role {
+    /// Its name, as shown to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+/// An answer on its way.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Asks endpoints; tests bring their own.
+pub trait Prober: Send + Sync {
+    /// Asks an endpoint how it is; always answers within the target's timeout.
+    fn check(&self, target: Target) -> Answer<Checked>;
+
+    /// Asks a node of a Redis Cluster for its view; always answers within the target's timeout.
+    fn view(&self, target: Target) -> Answer<Result<View, String>>;
 }
