@@ -137,8 +137,12 @@ mod tests {
         };
         let mut table = Table::new(&["STATE", "ID"]);
         table.row(vec![view.state("synced"), "x".into()]);
+        table.row(vec!["disconnected".into(), "y".into()]);
         let text = table.write();
-        assert!(text.ends_with("\x1b[32msynced\x1b[0m   x\n"), "{text:?}");
+        assert!(
+            text.ends_with("\x1b[32msynced\x1b[0m         x\ndisconnected   y\n"),
+            "{text:?}"
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn times_are_rfc_3339() {
         assert_eq!(
-            rfc3339(1_700_000_000, 5_000_000),
+            rfc3339(1_700_000_000, 5_000_999),
             "2023-11-14T22:13:20.005Z"
         );
         assert_eq!(age_of(None), "-");
