@@ -99,6 +99,10 @@ impl Session {
     /// Makes the session of a client that was admitted.
     pub fn new(stream: Stream, cluster: Rc<ClusterWorker>, seat: Seat) -> Self {
         let ticket = cluster.table.borrow_mut().insert();
+        let now = cluster.context.clock.read();
+        if let Some(replies) = cluster.table.borrow_mut().get(ticket) {
+            replies.quiet.heard = now;
+        }
         cluster.metrics.connections_total.inc();
         cluster.metrics.clients.add(1);
         let protocol: Box<dyn Protocol> = match cluster.settings_ref().wire {

@@ -113,3 +113,50 @@ impl fmt::Debug for Merge {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(parts: &[&[u32]]) -> Merge {
+        let finish: Finish = Box::new(|parts, out| {
+            for part in parts {
+                out.extend_from_slice(format!("{:?}=", part.indexes).as_bytes());
+                out.extend_from_slice(part.reply);
+                out.push(b';');
+            }
+        });
+        Merge::new(parts.iter().map(|part| part.to_vec()), finish)
+    }
+
+    fn finished(merge: &Merge) -> String {
+        let mut out = Vec::new();
+        merge.finish(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn merge_is_complete_with_its_last_part() {
+        let mut merge = merge(&[&[0, 2], &[1]]);
+        merge.settle(1, b"b");
+        merge.settle(1, b"again");
+        assert!(!merge.is_complete());
+        merge.settle(0, b"a");
+        assert!(merge.is_complete());
+        assert_eq!(finished(&merge), "[0, 2]=a;[1]=b;");
+    }
+
+    #[test]
+    fn divided_part_is_replaced_by_one_a_key() {
+        let mut merge = merge(&[&[0, 2], &[1]]);
+        assert_eq!(merge.divide(1), None, "it has one key");
+        assert_eq!(merge.divide(0), Some(2..4));
+        assert_eq!(merge.divide(0), None, "it was divided");
+        for part in [1, 2, 3] {
+            assert!(!merge.is_complete());
+            merge.settle(part, part.to_string().as_bytes());
+        }
+        assert!(merge.is_complete());
+        assert_eq!(finished(&merge), "[1]=1;[0]=2;[2]=3;");
+    }
+}

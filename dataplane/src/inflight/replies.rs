@@ -60,6 +60,9 @@ enum Slot {
     Waiting,
 }
 
+/// Size from which on a stash is tidied, in bytes.
+const STASH: usize = 64 * 1024;
+
 /// What a request wants of its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -264,11 +267,25 @@ impl Replies {
                     self.out.push_shared(std::mem::take(&mut **bytes));
                 }
                 Slot::Nothing => {}
-                Slot::Silent | Slot::Split(_) | Slot::Waiting => return,
+                Slot::Silent | Slot::Split(_) | Slot::Waiting => break,
             }
             self.pop();
-            if self.stashed == 0 {
-                self.stash.clear();
+        }
+        self.tidy_stash();
+    }
+
+    /// Keeps the stash from growing with bytes that no slot points to any more.
+    fn tidy_stash(&mut self) {
+        if self.stashed == 0 {
+            self.stash.clear();
+        } else if self.stash.len() > STASH && self.stashed < self.stash.len() / 2 {
+            let old = std::mem::take(&mut self.stash);
+            for slot in &mut self.slots {
+                if let Slot::Early { start, len } = slot {
+                    let (from, count) = (*start as usize, *len as usize);
+                    *start = u32::try_from(self.stash.len()).expect("smaller than the old stash");
+                    self.stash.extend_from_slice(&old[from..from + count]);
+                }
             }
         }
     }
@@ -308,5 +325,125 @@ impl Replies {
             start: u32::try_from(start).expect("a stash is smaller than 4 GiB"),
             len: u32::try_from(len).expect("shorter than LARGE"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain(replies: &mut Replies) -> Vec<u8> {
+        let mut out = Vec::new();
+        while replies.unsent() > 0 {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let filled = replies.slices(&mut slices);
+            let some: Vec<u8> = slices[..filled]
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect();
+            replies.wrote(some.len());
+            out.extend(some);
+        }
+        out
+    }
+
+    /// The reply to request `number`; some are large.
+    fn reply(number: u32) -> Vec<u8> {
+        let len = if number % 7 == 3 {
+            LARGE + number as usize
+        } else {
+            number as usize % 50
+        };
+        let mut text = format!("<{number}>").into_bytes();
+        text.resize(text.len() + len, b'.');
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn replies_come_out_in_the_order_of_requests(
+            order in Just((0..60u32).collect::<Vec<_>>()).prop_shuffle(),
+            cut in 0..60usize,
+        ) {
+            let mut replies = Replies::default();
+            let sequences: Vec<u32> = (0..60).map(|_| replies.begin(Wish::Reply)).collect();
+            let mut out = Vec::new();
+            for (step, number) in order.iter().enumerate() {
+                let bytes = reply(*number);
+                let piece = match number % 2 {
+                    0 => Piece::Borrowed(&bytes),
+                    _ => Piece::Shared(Bytes::from(bytes)),
+                };
+                replies.settle(sequences[*number as usize], 0, piece);
+                if step == cut {
+                    out.extend(drain(&mut replies));
+                }
+            }
+            out.extend(drain(&mut replies));
+            let expected: Vec<u8> = (0..60).flat_map(reply).collect();
+            prop_assert!(out == expected);
+            prop_assert_eq!((replies.in_flight(), replies.buffered()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn silent_and_local_answers_keep_their_place() {
+        let mut replies = Replies::default();
+        let first = replies.begin(Wish::Reply);
+        let silent = replies.begin(Wish::Silence);
+        replies.answer(|out| out.extend_from_slice(b"local "));
+        let last = replies.begin(Wish::Reply);
+        replies.settle(last, 0, Piece::Borrowed(b"last"));
+        replies.settle(silent, 0, Piece::Borrowed(b"never seen"));
+        assert_eq!(drain(&mut replies), b"");
+        replies.settle(first, 0, Piece::Borrowed(b"first "));
+        assert_eq!(drain(&mut replies), b"first local last");
+    }
+
+    #[test]
+    fn second_reply_to_one_request_is_ignored() {
+        let mut replies = Replies::default();
+        let sequence = replies.begin(Wish::Reply);
+        replies.settle(sequence, 0, Piece::Borrowed(b"once"));
+        replies.settle(sequence, 0, Piece::Borrowed(b"twice"));
+        replies.settle(sequence.wrapping_add(7), 0, Piece::Borrowed(b"never asked"));
+        assert_eq!(drain(&mut replies), b"once");
+    }
+
+    #[test]
+    fn stash_does_not_grow_with_what_was_written() {
+        let mut replies = Replies::default();
+        let mut late = replies.begin(Wish::Reply);
+        for _ in 0..1000 {
+            let next = replies.begin(Wish::Reply);
+            let early = replies.begin(Wish::Reply);
+            replies.settle(early, 0, Piece::Borrowed(&[b'x'; 1000]));
+            replies.settle(late, 0, Piece::Borrowed(b"y"));
+            drain(&mut replies);
+            late = next;
+        }
+        assert!(
+            replies.stash.capacity() < 4 * STASH,
+            "{}",
+            replies.stash.capacity()
+        );
+    }
+
+    #[test]
+    fn moved_keys_hold_new_requests_until_earlier_ones_are_answered() {
+        let mut replies = Replies::default();
+        assert!(!replies.must_hold(1));
+        let sequence = replies.begin(Wish::Reply);
+        assert!(!replies.must_hold(1), "nothing has moved");
+        assert!(replies.must_hold(2), "the cluster's keys moved");
+        replies.settle(sequence, 0, Piece::Borrowed(b""));
+        assert!(!replies.must_hold(2));
+        let sequence = replies.begin(Wish::Reply);
+        replies.note_redirect();
+        assert!(replies.must_hold(2), "this request was sent elsewhere");
+        replies.settle(sequence, 0, Piece::Borrowed(b""));
+        assert!(!replies.must_hold(2));
     }
 }
