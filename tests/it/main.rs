@@ -3,10 +3,12 @@
 mod bootstrap;
 mod ctl;
 mod exposure;
+mod fleet_apply;
 mod fleet_faults;
 mod harness;
 mod limits;
 mod memcached;
 mod nutcracker_placement;
 mod pool;
+mod redis_cluster;
 mod redis_mixed_load;

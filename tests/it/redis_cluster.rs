@@ -41,11 +41,8 @@ impl Front {
     }
 }
 
-/// Whether a reply is a redirect, which no client should see.
-fn is_redirect(reply: &[u8]) -> bool {
-    ["-MOVED", "-ASK", "-TRYAGAIN", "-CLUSTERDOWN"]
-        .iter()
-        .any(|start| reply.starts_with(start.as_bytes()))
+fn text(reply: &[u8]) -> String {
+    String::from_utf8_lossy(reply).into_owned()
 }
 
 #[test]
@@ -230,9 +227,8 @@ fn load_during_migrations_sees_no_redirect() {
                     client.send(&bytes);
                     let value = resp::bulk(round.to_string());
                     for key in &keys {
-                        let replies = (client.reply(), client.reply());
-                        assert!(!is_redirect(&replies.0) && !is_redirect(&replies.1));
-                        assert_eq!(replies, (b"+OK\r\n".to_vec(), value.clone()), "{key}");
+                        assert_eq!(text(&client.reply()), "+OK\r\n", "{key}");
+                        assert_eq!(text(&client.reply()), text(&value), "{key}");
                     }
                     assert_eq!(
                         client.reply(),

@@ -1,6 +1,6 @@
 //! A real Redis Cluster of its own, and moving its slots.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{raw::Raw, redis::Redis, wait};
 
@@ -129,6 +129,25 @@ impl Cluster {
         for node in [to, from].into_iter().chain(others) {
             self.order(node, &format!("CLUSTER SETSLOT {slot} NODE {owner}"));
         }
+        wait::until("all nodes agree on the new owner", FORMING, || {
+            self.is_agreed(slot, &owner)
+        });
+    }
+
+    /// Whether every node says that `owner` owns `slot`, since the same configuration epoch.
+    fn is_agreed(&self, slot: u16, owner: &str) -> bool {
+        let told: BTreeSet<_> = self
+            .nodes
+            .iter()
+            .map(|node| {
+                let nodes = node.ask("CLUSTER NODES");
+                let line = nodes.lines().find(|line| line.starts_with(owner))?;
+                let fields: Vec<_> = line.split(' ').collect();
+                let holds = fields[8..].iter().any(|range| has(range, slot));
+                holds.then(|| fields[6].to_owned())
+            })
+            .collect();
+        told.len() == 1 && !told.contains(&None)
     }
 
     /// Moves `slot` with all its keys.
@@ -190,5 +209,14 @@ impl Cluster {
     fn order(&self, node: usize, words: &str) {
         let reply = Raw::connect(&self.nodes[node].addr()).ask(words);
         assert_eq!(reply, "+OK", "{words}");
+    }
+}
+
+/// Whether a range as `CLUSTER NODES` writes it (`5` or `5-9`) holds `slot`.
+fn has(range: &str, slot: u16) -> bool {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) => (first..=last).contains(&slot),
+        _ => false,
     }
 }
