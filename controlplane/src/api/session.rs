@@ -107,9 +107,15 @@ impl Session {
             return Turn::Regressed(holds);
         }
         feed.resume(&resume);
+        self.greet();
+        Turn::Continue
+    }
+
+    /// After a resume: says at once what should be held and what is ejected.
+    fn greet(&mut self) {
+        self.owes_heartbeat = true;
         self.owes_frame = true;
         self.publish();
-        Turn::Continue
     }
 
     fn ack(&mut self, ack: &Ack) {
@@ -146,7 +152,7 @@ impl Session {
         if let Some(resume) = self.held_back.take_if(may_resume) {
             info!(dataplane = %self.link.id(), epoch = head.epoch, "resumed in a newer epoch");
             feed.resume(&resume);
-            self.owes_frame = true;
+            self.greet();
         }
         self.publish();
     }

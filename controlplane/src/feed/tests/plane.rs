@@ -263,10 +263,14 @@ fn resource(kind: &str, name: &str, revision: u64, body: &[u8]) -> Resource {
 
 pub(super) const NOW: Duration = Duration::from_secs(100);
 
+/// No test takes more messages than this to be quiet.
+const QUIET_WITHIN: usize = 1000;
+
 /// Returns the pushes that the feed sends now, chunk by chunk.
 pub(super) fn pushes(feed: &mut Feed) -> Vec<Push> {
     let mut pushes = Vec::new();
     while let Some(output) = feed.poll(NOW) {
+        assert!(pushes.len() < QUIET_WITHIN, "never quiet");
         match output {
             Output::Push(push) => pushes.push(push),
             Output::Resync => unreachable!("nothing is to be repaired"),
@@ -277,7 +281,10 @@ pub(super) fn pushes(feed: &mut Feed) -> Vec<Push> {
 
 /// Lets feed and data plane talk until both are quiet.
 pub(super) fn settle(feed: &mut Feed, plane: &mut Plane, now: Duration) {
+    let mut messages = 0;
     while let Some(output) = feed.poll(now) {
+        messages += 1;
+        assert!(messages < QUIET_WITHIN, "never quiet");
         match output {
             Output::Push(push) => {
                 if let Some(ack) = plane.receive(push) {

@@ -1,6 +1,10 @@
 //! From an apply to acks, and what data planes may and may not do.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use prism_proto::{
     pb::{
@@ -136,6 +140,19 @@ async fn reconnect_without_change_sends_no_resource() {
             .map(|r| r.name.as_str())
             .collect::<Vec<_>>(),
         ["b"]
+    );
+}
+
+#[tokio::test]
+async fn resumed_data_plane_learns_at_once_what_it_should_hold() {
+    let server = start().await;
+    let mut wire = Wire::join(&server, "dp-1").await;
+    assert!(matches!(wire.next().await, Ok(Some(Kind::Welcome(_)))));
+    let heard = Instant::now();
+    assert_eq!(wire.desired_digest().await, 0);
+    assert!(
+        heard.elapsed() < Duration::from_millis(250),
+        "not with the next heartbeat"
     );
 }
 

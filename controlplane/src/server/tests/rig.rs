@@ -172,6 +172,16 @@ impl Wire {
         }
     }
 
+    /// Waits for a heartbeat and returns the digest in it.
+    pub(super) async fn desired_digest(&mut self) -> u64 {
+        loop {
+            let message = self.inbound.message().await.expect("live").expect("open");
+            if let Some(Kind::Heartbeat(heartbeat)) = message.kind {
+                return heartbeat.desired_digest;
+            }
+        }
+    }
+
     /// Takes a push in service and acks it.
     pub(super) async fn take(&mut self, push: Push) {
         let mut nacks = Vec::new();
