@@ -31,6 +31,9 @@ use crate::{
 /// Queued bytes from which on nothing is waited for.
 const GATHER: u64 = 16 * 1024;
 
+/// Most looks at the sockets before a write.
+const MAX_LOOKS: u32 = 4;
+
 /// The task of one connection; ends when the connection was retired and its last request is answered.
 pub(super) struct Pump {
     cluster: Rc<ClusterWorker>,
@@ -40,8 +43,9 @@ pub(super) struct Pump {
     /// When the timer fires; `Nanos::MAX` when it is not set.
     armed: Nanos,
     was_open: bool,
-    /// Queued bytes wait for one look at the sockets.
-    is_gathering: bool,
+    /// Looks at the sockets that queued bytes have waited for, and how many bytes there were at the last.
+    looks: u32,
+    gathered: u64,
 }
 
 impl Pump {
@@ -57,7 +61,8 @@ impl Pump {
             timer: None,
             armed: Nanos::MAX,
             was_open: false,
-            is_gathering: false,
+            looks: 0,
+            gathered: 0,
         }
     }
 }
@@ -179,7 +184,7 @@ impl Pump {
         Ok(())
     }
 
-    /// Writes what is queued, one look at the sockets after it was queued.
+    /// Writes what is queued, once a look at the sockets brings no more.
     ///
     /// Requests of clients that became readable in the meantime travel in the same write, which costs far more than
     /// the look.
@@ -190,12 +195,14 @@ impl Pump {
         now: Nanos,
     ) -> Result<(), Loss> {
         let unsent = connection.unsent();
-        self.is_gathering = !self.is_gathering && unsent > 0 && unsent < GATHER;
-        if self.is_gathering {
+        let has_grown = unsent > std::mem::replace(&mut self.gathered, unsent);
+        if has_grown && unsent < GATHER && self.looks < MAX_LOOKS {
+            self.looks += 1;
             // The runtime wakes this task once it has looked.
             let _ = pin!(yield_now()).poll(cx);
             return Ok(());
         }
+        (self.looks, self.gathered) = (0, 0);
         match connection.poll_flush(cx, now) {
             Poll::Ready(written) => {
                 self.metrics.bytes_out_total.add(written? as u64);
