@@ -9,23 +9,13 @@ use prism_proto::pb::discovery::v1::{
     ClusterReport, EndpointReport, MovedReport, Report, ResourceVersion,
 };
 
-use crate::metrics::{ClusterSums, ClusterTotals, EndpointSums};
+use crate::{
+    cluster::Observed,
+    metrics::{ClusterSums, ClusterTotals, EndpointSums},
+};
 
 /// Redirects of one cluster that one report names; the rest is learned from the refresh they cause.
 const MAX_MOVED: usize = 1_024;
-
-/// What was seen of one cluster beside what was counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The new owner's address by slot that moved.
-    pub moved: BTreeMap<u16, String>,
-    /// Endpoints that are not used.
-    pub ejected: BTreeSet<String>,
-    /// Endpoints that are used although the control plane ejects them.
-    pub vetoed: BTreeSet<String>,
-    /// Whether the topology should be looked at again.
-    pub refresh_wanted: bool,
-}
 
 /// Turns totals into what happened since the last report.
 #[derive(Debug, Default)]
@@ -38,7 +28,7 @@ impl Reporter {
     pub fn report(
         &mut self,
         totals: Vec<ClusterTotals>,
-        mut seen: BTreeMap<String, Seen>,
+        mut seen: BTreeMap<String, Observed>,
         quarantined: Vec<ResourceVersion>,
         window: Duration,
     ) -> Report {
@@ -67,7 +57,7 @@ impl Reporter {
     }
 }
 
-fn cluster_report(now: &ClusterTotals, before: &ClusterTotals, seen: Seen) -> ClusterReport {
+fn cluster_report(now: &ClusterTotals, before: &ClusterTotals, seen: Observed) -> ClusterReport {
     let moved = seen.moved.iter().take(MAX_MOVED);
     ClusterReport {
         cluster: now.cluster.clone(),
@@ -89,7 +79,7 @@ fn cluster_report(now: &ClusterTotals, before: &ClusterTotals, seen: Seen) -> Cl
 fn endpoint_reports(
     now: &ClusterTotals,
     before: &ClusterTotals,
-    seen: &Seen,
+    seen: &Observed,
 ) -> Vec<EndpointReport> {
     let none = EndpointSums::default();
     let labels = now.endpoints.keys().map(|label| (addr_of(label), label));

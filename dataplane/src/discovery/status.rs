@@ -59,6 +59,11 @@ impl Status {
         self.lock().clone()
     }
 
+    /// Tells whether there is something to serve.
+    pub fn is_ready(&self) -> bool {
+        self.lock().is_ready
+    }
+
     /// Changes them.
     pub fn change(&self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.lock());

@@ -250,7 +250,7 @@ impl Watch {
                 period = self.follower.heartbeat_interval();
                 beat = heartbeat(period);
             }
-            let is_waiting = !self.status.facts().is_ready && self.metrics().connected.value() == 1;
+            let is_waiting = !self.status.is_ready() && self.metrics().connected.value() == 1;
             if is_waiting && first_push.is_none() {
                 first_push = Some(Instant::now() + FIRST_PUSH);
             }

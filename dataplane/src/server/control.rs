@@ -21,6 +21,7 @@ use super::{
     bootstrap::{Reader, Stamp},
     follow::Follow,
     service::Service,
+    sockets::Sockets,
     worker::WorkerMessage,
 };
 use crate::{
@@ -72,7 +73,7 @@ impl Control {
             service: service.clone(),
             bind_ip: options.bind_ip,
             registry: Arc::clone(&registry),
-            unix: Default::default(),
+            sockets: Sockets::default(),
         };
         Self {
             options,
@@ -183,7 +184,7 @@ impl Control {
                 .map(|error| error.to_string())
                 .unwrap_or_default();
             if !error.is_empty() {
-                error!(%error, "definitions file not applied, what is in service stays");
+                error!(%error, "definitions file not applied as a whole");
             }
             self.status.change(|facts| facts.last_error = error);
         }
@@ -236,7 +237,7 @@ impl Control {
             () = signals.end() => warn!("second signal, sessions are cut off"),
         }
         if let Ok(mut applier) = self.applier.try_lock() {
-            applier.close();
+            applier.sockets.close();
         }
     }
 }

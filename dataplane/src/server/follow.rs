@@ -1,42 +1,35 @@
 //! Serving what a control plane says: from disk first, then from the stream.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
 
-use prism_proto::model::{Cluster, Violations};
 use tokio::{
-    sync::{Mutex, mpsc, watch},
-    task::{spawn_blocking, spawn_local},
+    sync::{mpsc, watch},
+    task::spawn_local,
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::{
     Options,
-    apply::{Applier, Definition, Delta},
+    apply::Delta,
     control::Control,
+    lane::{Lanes, Poison, definitions},
     service::Service,
 };
 use crate::{
     discovery::{
-        CLUSTERS, Change, Event, Follower, Held, HeldResource, Identity, Order, Outcome, Reporter,
-        SLOT_MAPS, Status, Watch,
-        last_good::{Boot, LastGood, Pair, PoisonGuard, keep},
+        CLUSTERS, Event, Follower, Held, Identity, Order, Reporter, SLOT_MAPS, Watch,
+        last_good::{Boot, LastGood, Pair, keep},
     },
-    metrics::{ControlMetrics, Registry},
+    metrics::Registry,
 };
 
 /// Events and orders that may wait.
 const QUEUE: usize = 64;
 /// Time between reports.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
-/// Changes that may wait in a lane.
-const LANE: usize = 2;
+/// Time in which urgent words are gathered into one report.
+const URGENT: Duration = Duration::from_millis(100);
 /// How long the first swap waits for endpoints: what is on disk serves within a second.
 pub(super) const BOOT_PATIENCE: Duration = Duration::from_millis(300);
 
@@ -52,20 +45,9 @@ pub(super) struct Follow {
     reporter: Reporter,
     reported: Instant,
     report: Interval,
-}
-
-/// One queue a lane: a slot map never waits for a definition.
-#[derive(Debug)]
-struct Lanes {
-    config: mpsc::Sender<Change>,
-    slot_maps: mpsc::Sender<Change>,
-}
-
-/// The poison guard and where its marks are written.
-#[derive(Clone, Debug)]
-struct Poison {
-    guard: Rc<RefCell<PoisonGuard>>,
-    store: Option<Arc<LastGood>>,
+    /// When a report is sent before its time.
+    urgent_at: Option<Instant>,
+    is_connected: bool,
 }
 
 /// What a control plane's follower is to do next.
@@ -77,6 +59,8 @@ pub(super) enum Due {
     Event(Option<Event>),
     /// A report.
     Report,
+    /// A report soon.
+    Urgent,
 }
 
 impl Follow {
@@ -127,6 +111,8 @@ impl Follow {
             reporter: Reporter::default(),
             reported: Instant::now(),
             report,
+            urgent_at: None,
+            is_connected: false,
         }
     }
 
@@ -136,6 +122,10 @@ impl Follow {
         tokio::select! {
             event = self.events.recv() => Due::Event(event),
             _ = self.report.tick() => Due::Report,
+            () = sleep_until(self.urgent_at.unwrap_or_else(Instant::now)), if self.urgent_at.is_some() => {
+                Due::Report
+            }
+            () = self.service.urgent(), if self.urgent_at.is_none() => Due::Urgent,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Due::Clearing
             }
@@ -150,9 +140,7 @@ impl Follow {
                 self.poison.write().await;
             }
             Due::Event(Some(Event::Apply(change))) => self.lanes.put(change),
-            Due::Event(Some(Event::Connected(is_connected))) => {
-                self.service.set_connected(is_connected).await;
-            }
+            Due::Event(Some(Event::Connected(is_connected))) => self.is_connected = is_connected,
             Due::Event(Some(Event::Health(health))) => {
                 let cluster = health.cluster.clone();
                 if !self.service.health(health).await {
@@ -166,6 +154,7 @@ impl Follow {
             }
             Due::Event(None) => return false,
             Due::Report => self.send_report(),
+            Due::Urgent => self.urgent_at = Some(Instant::now() + URGENT),
         }
         true
     }
@@ -181,151 +170,22 @@ impl Follow {
         self.poison.write().await;
     }
 
-    /// A report that finds the queue full is left out: its counts are in the next one.
+    /// Without somebody to send it to a report is left out: its counts are in the next one.
     fn send_report(&mut self) {
+        self.urgent_at = None;
+        if !self.is_connected {
+            return;
+        }
         let Ok(permit) = self.orders.try_reserve() else {
             return;
         };
         let window = self.reported.elapsed();
         self.reported = Instant::now();
-        let seen = self.service.take_seen();
+        let seen = self.service.take_observed();
         let quarantined = self.poison.guard.borrow().quarantined();
         let totals = self.registry.totals();
         let report = self.reporter.report(totals, seen, quarantined, window);
         permit.send(Order::Report(report));
-    }
-}
-
-impl Lanes {
-    fn start(control: &Control, poison: &Poison, orders: &mpsc::Sender<Order>) -> Self {
-        let lane = Lane {
-            service: control.service.clone(),
-            applier: Rc::clone(&control.applier),
-            poison: poison.clone(),
-            orders: orders.clone(),
-            status: control.status.clone(),
-            registry: Arc::clone(&control.registry),
-        };
-        let (config, changes) = mpsc::channel(LANE);
-        spawn_local(lane.clone().run(changes));
-        let (slot_maps, changes) = mpsc::channel(LANE);
-        spawn_local(lane.run(changes));
-        Self { config, slot_maps }
-    }
-
-    /// The stream has one change a lane at a time, so there is always room.
-    fn put(&self, change: Change) {
-        let lane = match change.is_of_slot_maps() {
-            true => &self.slot_maps,
-            false => &self.config,
-        };
-        if lane.try_send(change).is_err() {
-            error!("change dropped: its lane is busy");
-        }
-    }
-}
-
-/// Puts the changes of one lane in service, one after the other.
-#[derive(Clone)]
-struct Lane {
-    service: Service,
-    applier: Rc<Mutex<Applier>>,
-    poison: Poison,
-    orders: mpsc::Sender<Order>,
-    status: Status,
-    registry: Arc<Registry>,
-}
-
-impl Lane {
-    async fn run(self, mut changes: mpsc::Receiver<Change>) {
-        while let Some(change) = changes.recv().await {
-            let started = Instant::now();
-            self.suspect(&change).await;
-            let rejected = self.put_in_service(&change).await;
-            self.count(&change, &rejected);
-            let outcome = Outcome {
-                rejected,
-                took: started.elapsed(),
-            };
-            if self
-                .orders
-                .send(Order::Settle(change, outcome))
-                .await
-                .is_err()
-            {
-                return;
-            }
-        }
-    }
-
-    /// Writes down what is about to be applied, should it be the last thing this process does.
-    async fn suspect(&self, change: &Change) {
-        let pairs = change.pairs();
-        if pairs.is_empty() {
-            return;
-        }
-        {
-            let mut guard = self.poison.guard.borrow_mut();
-            for pair in &pairs {
-                guard.release_changed(pair);
-            }
-            guard.arm(pairs, Instant::now());
-        }
-        self.poison.count(self.registry.control());
-        self.poison.write().await;
-    }
-
-    async fn put_in_service(&self, change: &Change) -> BTreeMap<String, Violations> {
-        for (name, held) in &change.slot_maps {
-            self.service.slot_map(name, Arc::clone(&held.value)).await;
-        }
-        for name in &change.removed_slot_maps {
-            self.service.forget_slot_map(name);
-        }
-        if change.clusters.is_empty() && change.removed_clusters.is_empty() {
-            return BTreeMap::new();
-        }
-        let delta = Delta {
-            upserts: definitions(&change.clusters),
-            removals: change.removed_clusters.clone(),
-            patience: Duration::MAX,
-        };
-        self.applier.lock().await.apply(delta).await
-    }
-
-    fn count(&self, change: &Change, rejected: &BTreeMap<String, Violations>) {
-        let refused = change.refused().len() + rejected.len();
-        if refused == 0 {
-            return self.status.change(|facts| facts.last_error.clear());
-        }
-        self.registry.control().nacks_total.add(refused as u64);
-        for (name, reason) in change.refused() {
-            warn!(resource = name, error = %reason, "resource refused");
-        }
-        for (name, reason) in rejected {
-            warn!(cluster = name, error = %reason, "definition not applied");
-        }
-        self.status
-            .change(|facts| facts.last_error = format!("{refused} resources rejected"));
-    }
-}
-
-impl Poison {
-    /// Writes the marks; a failure is told but stops nothing.
-    async fn write(&self) {
-        let Some(store) = self.store.clone() else {
-            return;
-        };
-        let marks = self.guard.borrow().marks();
-        let written = spawn_blocking(move || store.write_marks(&marks)).await;
-        if let Ok(Err(error)) = written {
-            warn!(%error, "crash marks not written");
-        }
-    }
-
-    fn count(&self, metrics: &ControlMetrics) {
-        let quarantined = self.guard.borrow().quarantined().len();
-        metrics.quarantined.set(quarantined as u64);
     }
 }
 
@@ -345,10 +205,7 @@ async fn serve_from_disk(control: &Control, mut held: Held, poison: &Poison) -> 
         poison.write().await;
     }
     for (name, slot_map) in &held.slot_maps {
-        control
-            .service
-            .slot_map(name, Arc::clone(&slot_map.value))
-            .await;
+        control.service.slot_map(name, slot_map).await;
     }
     let delta = Delta {
         upserts: definitions(&held.clusters),
@@ -365,18 +222,6 @@ async fn serve_from_disk(control: &Control, mut held: Held, poison: &Poison) -> 
         (facts.epoch, facts.revision) = (held.epoch, held.revision);
     });
     held
-}
-
-fn definitions(clusters: &BTreeMap<String, HeldResource<Cluster>>) -> BTreeMap<String, Definition> {
-    let definition = |held: &HeldResource<Cluster>| Definition {
-        revision: held.revision,
-        hash: held.hash,
-        cluster: Arc::clone(&held.value),
-    };
-    clusters
-        .iter()
-        .map(|(name, held)| (name.clone(), definition(held)))
-        .collect()
 }
 
 fn identity(options: &Options) -> Identity {

@@ -3,11 +3,15 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
-use prism_proto::placement::SlotMap;
+use prism_proto::{model::CacheType, placement::SlotMap};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, spawn_local},
+};
 
 use crate::{
-    cluster::{Runtime, TopologyHandle},
-    discovery::{Health, Seen},
+    cluster::{Observed, Runtime, TopologyHandle},
+    discovery::{Health, HeldResource},
 };
 
 /// Shared by the tasks of the control thread; never leaves it.
@@ -15,26 +19,58 @@ use crate::{
 pub(super) struct Service {
     /// What the workers serve; written by `apply` only.
     pub(super) runtime: Arc<ArcSwap<Runtime>>,
-    topologies: Rc<RefCell<BTreeMap<String, Rc<TopologyHandle>>>>,
-    slot_maps: Rc<RefCell<BTreeMap<String, Arc<SlotMap>>>>,
+    topologies: Rc<RefCell<BTreeMap<String, InService>>>,
+    slot_maps: Rc<RefCell<BTreeMap<String, Pushed>>>,
+    urgent: Rc<Notify>,
+}
+
+/// A slot map, and the revision it was pushed as.
+#[derive(Clone, Debug)]
+struct Pushed {
+    revision: u64,
+    map: Arc<SlotMap>,
+}
+
+/// The topology of one cluster, and the task that passes its urgent word on.
+#[derive(Debug)]
+struct InService {
+    topology: Rc<TopologyHandle>,
+    listening: JoinHandle<()>,
+}
+
+impl Drop for InService {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
 }
 
 impl Service {
     /// Returns the topology of a cluster in service.
     pub(super) fn topology(&self, cluster: &str) -> Option<Rc<TopologyHandle>> {
-        self.topologies.borrow().get(cluster).cloned()
+        let topologies = self.topologies.borrow();
+        Some(Rc::clone(&topologies.get(cluster)?.topology))
     }
 
     /// Puts a topology in service and gives it the slot map that is known.
     pub(super) async fn insert(&self, cluster: &str, topology: TopologyHandle) {
         let topology = Rc::new(topology);
-        let slot_map = self.slot_maps.borrow().get(cluster).cloned();
-        if let Some(slot_map) = slot_map {
-            topology.slot_map(slot_map).await;
+        let pushed = self.slot_maps.borrow().get(cluster).cloned();
+        if let Some(pushed) = pushed {
+            topology.slot_map(pushed.map).await;
         }
-        self.topologies
-            .borrow_mut()
-            .insert(cluster.to_owned(), topology);
+        let (heard, urgent) = (Rc::clone(&topology), Rc::clone(&self.urgent));
+        let listening = spawn_local(async move {
+            loop {
+                heard.urgent().await;
+                urgent.notify_one();
+            }
+        });
+        let in_service = InService {
+            topology,
+            listening,
+        };
+        let mut topologies = self.topologies.borrow_mut();
+        topologies.insert(cluster.to_owned(), in_service);
     }
 
     /// Takes a topology out of service.
@@ -43,12 +79,16 @@ impl Service {
     }
 
     /// Takes over a slot map; of a cluster that is not in service it waits for it.
-    pub(super) async fn slot_map(&self, cluster: &str, map: Arc<SlotMap>) {
+    pub(super) async fn slot_map(&self, cluster: &str, held: &HeldResource<SlotMap>) {
+        let pushed = Pushed {
+            revision: held.revision,
+            map: Arc::clone(&held.value),
+        };
         self.slot_maps
             .borrow_mut()
-            .insert(cluster.to_owned(), Arc::clone(&map));
+            .insert(cluster.to_owned(), pushed);
         if let Some(topology) = self.topology(cluster) {
-            topology.slot_map(map).await;
+            topology.slot_map(Arc::clone(&held.value)).await;
         }
     }
 
@@ -59,9 +99,7 @@ impl Service {
 
     /// Takes over the health of a cluster's endpoints. Returns whether it is of the revision in service.
     pub(super) async fn health(&self, health: Health) -> bool {
-        let runtime = self.runtime.load_full();
-        let in_service = runtime.clusters.get(&health.cluster);
-        let matches = in_service.is_some_and(|cluster| cluster.revision == health.revision);
+        let matches = self.revision_of_order(&health.cluster) == Some(health.revision);
         let topology = self.topology(&health.cluster).filter(|_| matches);
         let Some(topology) = topology else {
             return false;
@@ -70,11 +108,27 @@ impl Service {
         true
     }
 
-    /// Tells every topology whether a control plane decides about ejections and slots.
-    pub(super) async fn set_connected(&self, _is_connected: bool) {}
+    /// Returns the revision that the order of a cluster's endpoints comes from: of a Redis Cluster, its slot map's.
+    fn revision_of_order(&self, cluster: &str) -> Option<u64> {
+        let runtime = self.runtime.load();
+        let in_service = runtime.clusters.get(cluster)?;
+        if in_service.cluster.cache_type() != CacheType::RedisCluster {
+            return Some(in_service.revision);
+        }
+        Some(self.slot_maps.borrow().get(cluster)?.revision)
+    }
+
+    /// Waits until a topology saw something that the control plane should hear of at once. Cancel safe.
+    pub(super) async fn urgent(&self) {
+        self.urgent.notified().await;
+    }
 
     /// Takes what topologies saw since the last time.
-    pub(super) fn take_seen(&self) -> BTreeMap<String, Seen> {
-        BTreeMap::new()
+    pub(super) fn take_observed(&self) -> BTreeMap<String, Observed> {
+        let topologies = self.topologies.borrow();
+        let observed = topologies.iter();
+        observed
+            .map(|(name, in_service)| (name.clone(), in_service.topology.take_observed()))
+            .collect()
     }
 }

@@ -259,7 +259,9 @@ async fn generations_follow_the_time_a_state_served() {
         file::read(&path).ok().map(|snapshot| snapshot.revision)
     };
     let written = async |count| {
+        let deadline = Instant::now() + Duration::from_secs(30);
         while registry.control().snapshots_total.value() < count {
+            assert!(Instant::now() < deadline, "snapshot {count} is not written");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

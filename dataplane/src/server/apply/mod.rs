@@ -4,9 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -14,20 +11,18 @@ use std::{
 use prism_proto::model::{Cluster, ListenAddr, Violations};
 use tokio::{
     sync::{mpsc, oneshot},
-    task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
 };
 use tracing::{error, info, warn};
 
 use super::{
     addresses::Addresses,
-    listeners::{self, BindError, Probe},
     service::Service,
-    worker::{NewListener, WorkerMessage},
+    sockets::{self, Bound, Sockets},
+    worker::WorkerMessage,
 };
 use crate::{
     cluster::{ClusterRuntime, Runtime, TopologyHandle},
-    downstream::ListenSocket,
     metrics::Registry,
 };
 
@@ -82,8 +77,8 @@ pub(super) struct Applier {
     pub(super) bind_ip: Option<std::net::IpAddr>,
     /// What is counted.
     pub(super) registry: Arc<Registry>,
-    /// Unix sockets in service; the file goes with them.
-    pub(super) unix: BTreeMap<PathBuf, UnixListener>,
+    /// Binds and keeps what is shared.
+    pub(super) sockets: Sockets,
 }
 
 impl Applier {
@@ -97,7 +92,7 @@ impl Applier {
                 addresses.reject(name, violations);
             }
         }
-        let sockets = self.bind(&mut addresses).await;
+        let bound = self.sockets.bind(&mut addresses, self.workers.len()).await;
         let accepted = delta
             .upserts
             .iter()
@@ -111,20 +106,13 @@ impl Applier {
         let started = self.build(&mut clusters, &accepted).await;
         self.wait_for_endpoints(&started, delta.patience).await;
         let changed = clusters_differ(&current.clusters, &clusters);
-        self.swap(clusters, sockets).await;
+        self.swap(clusters, bound).await;
         for name in &delta.removals {
             self.service.remove(name);
         }
-        self.remove_unix();
+        self.sockets.remove_unused(&self.service.runtime.load());
         self.count(changed);
         addresses.into_rejected()
-    }
-
-    /// Closes what is left after the workers are gone.
-    pub(super) fn close(&mut self) {
-        for path in std::mem::take(&mut self.unix).into_keys() {
-            fs::remove_file(path).ok();
-        }
     }
 
     fn plan(&self, current: &Runtime, delta: &Delta) -> Addresses {
@@ -140,67 +128,6 @@ impl Applier {
             Some(ip) => cluster.listen().with_host(ip),
             None => cluster.listen().clone(),
         }
-    }
-
-    /// Binds what is new; what cannot be bound is rejected, and with it whoever counted on its address.
-    async fn bind(&mut self, addresses: &mut Addresses) -> BTreeMap<String, Bound> {
-        let mut sockets = BTreeMap::new();
-        for (name, addr) in addresses.to_bind() {
-            if addresses.is_rejected(&name) {
-                continue;
-            }
-            match self.bind_one(&addr, addresses).await {
-                Ok(bound) => {
-                    sockets.insert(
-                        name,
-                        Bound {
-                            addr,
-                            sockets: bound,
-                        },
-                    );
-                }
-                Err(error) => {
-                    warn!(cluster = %name, %error, "listener not bound");
-                    addresses.reject(&name, Violations::one("listen_addr", error.to_string()));
-                }
-            }
-        }
-        sockets.retain(|name, _| !addresses.is_rejected(name));
-        sockets
-    }
-
-    async fn bind_one(
-        &mut self,
-        addr: &ListenAddr,
-        addresses: &Addresses,
-    ) -> Result<Vec<ListenSocket>, BindError> {
-        let workers = self.workers.len();
-        let refused = |source| BindError::Refused {
-            addr: addr.clone(),
-            source,
-        };
-        if let ListenAddr::Unix { path, mode } = addr
-            && let Some(held) = self.unix.get(path)
-        {
-            if let Some(mode) = mode {
-                fs::set_permissions(path, fs::Permissions::from_mode(*mode)).map_err(refused)?;
-            }
-            return listeners::share(held, workers).map_err(refused);
-        }
-        let probe = match addresses.is_ours(addr) {
-            true => Probe::Skip,
-            false => Probe::Try,
-        };
-        let wanted = addr.clone();
-        let bound = spawn_blocking(move || listeners::bind(&wanted, workers, probe)).await;
-        let bound = bound.map_err(|error| refused(std::io::Error::other(error)))??;
-        if let (ListenAddr::Unix { path, .. }, Some(ListenSocket::Unix(first))) =
-            (addr, bound.first())
-        {
-            let held = first.try_clone().map_err(refused)?;
-            self.unix.insert(path.clone(), held);
-        }
-        Ok(bound)
     }
 
     /// Takes clusters out of service whose successor under the same name shares nothing with them.
@@ -277,7 +204,7 @@ impl Applier {
     async fn swap(
         &self,
         clusters: BTreeMap<String, Arc<ClusterRuntime>>,
-        sockets: BTreeMap<String, Bound>,
+        bound: BTreeMap<String, Bound>,
     ) {
         let generation = self.service.runtime.load().generation + 1;
         let runtime = Arc::new(Runtime {
@@ -286,7 +213,7 @@ impl Applier {
         });
         self.service.runtime.store(Arc::clone(&runtime));
         let mut waiting = Vec::with_capacity(self.workers.len());
-        let shares = split(sockets, self.workers.len());
+        let shares = sockets::split(bound, self.workers.len());
         for (index, (mailbox, listeners)) in self.workers.iter().zip(shares).enumerate() {
             let (done, is_done) = oneshot::channel();
             let message = WorkerMessage::Apply {
@@ -309,21 +236,6 @@ impl Applier {
         }
     }
 
-    /// Removes the files of unix sockets that no cluster listens on any more.
-    fn remove_unix(&mut self) {
-        let runtime = self.service.runtime.load_full();
-        self.unix.retain(|held, _| {
-            let mut listeners = runtime.clusters.values().map(|cluster| &cluster.listen);
-            let is_used =
-                |addr: &ListenAddr| matches!(addr, ListenAddr::Unix { path, .. } if path == held);
-            let stays = listeners.any(is_used);
-            if !stays && let Err(error) = fs::remove_file(held) {
-                warn!(path = %held.display(), %error, "socket file not removed");
-            }
-            stays
-        });
-    }
-
     fn count(&self, changed: bool) {
         let runtime = self.service.runtime.load();
         let metrics = self.registry.control();
@@ -342,28 +254,6 @@ impl Applier {
             );
         }
     }
-}
-
-/// New sockets of one cluster, one a worker.
-#[derive(Debug)]
-struct Bound {
-    addr: ListenAddr,
-    sockets: Vec<ListenSocket>,
-}
-
-/// Deals the sockets out to the workers.
-fn split(bound: BTreeMap<String, Bound>, workers: usize) -> Vec<Vec<NewListener>> {
-    let mut shares: Vec<Vec<NewListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for (cluster, Bound { addr, sockets }) in bound {
-        for (share, socket) in shares.iter_mut().zip(sockets) {
-            share.push(NewListener {
-                cluster: cluster.clone(),
-                addr: addr.clone(),
-                socket,
-            });
-        }
-    }
-    shares
 }
 
 fn step(old: Option<&Arc<ClusterRuntime>>, new: &Definition) -> Step {
@@ -413,3 +303,6 @@ fn check_secrets(cluster: &Cluster) -> Result<(), Violations> {
     }
     violations.into_result(())
 }
+
+#[cfg(test)]
+mod tests;
