@@ -5,11 +5,15 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum, builder::BoolishValueParser};
-use prism_controlplane::server::{Options, Server, StartError, StoreKind};
+use prism_controlplane::{
+    probe::Network,
+    server::{Options, Server, StartError, StoreKind},
+};
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -165,6 +169,7 @@ fn start_logs(format: LogFormat) {
 async fn run(cli: &Cli, settings: Settings) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut server = Server::start(settings.clone().into_options()).await?;
+    server.watch_endpoints(Arc::new(Network));
     loop {
         tokio::select! {
             error = server.failed() => return Err(error.into()),

@@ -10,7 +10,7 @@ mod standing;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -161,6 +161,14 @@ impl Fleet {
             .iter()
             .map(|record| lock(record).describe(head, now))
             .collect()
+    }
+
+    /// Returns the ids of the data planes that have a live stream.
+    pub fn connected(&self) -> BTreeSet<Arc<str>> {
+        let records = lock(&self.shared.records);
+        let is_connected = |record: &Mutex<Record>| lock(record).away(Instant::now()).is_none();
+        let connected = records.iter().filter(|(_, record)| is_connected(record));
+        connected.map(|(id, _)| Arc::clone(id)).collect()
     }
 
     /// Counts how the connected data planes stand to a cluster whose own revision number is `revision`.

@@ -1,11 +1,50 @@
-//! What probes and reports have been judged to say of every endpoint, ready for frames and lists.
+//! Runs probes and verdicts over all defined clusters and publishes what comes of it, ready for frames and lists.
+//!
+//! One task, [`run`], owns everything: it follows definitions, begins the probes and refreshes that are due, takes in what data
+//! planes report, has it judged ten times a second and publishes what changed.
+
+mod follow;
+mod keeper;
+mod notice;
+mod publish;
+#[cfg(test)]
+mod tests;
+mod watched;
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use prism_proto::pb::{admin::v1::EndpointState, discovery::v1::EndpointHealth};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    catalog::Image,
+    fleet::{Fleet, Observed},
+    probe::{Prober, SlotMaps},
+};
+
+pub use keeper::run;
+
+/// What is watched, and where what was found out goes.
+pub struct Rounds {
+    /// The definitions.
+    pub images: watch::Receiver<Arc<Image>>,
+    /// The data planes; conditions that someone must look at are raised here.
+    pub fleet: Fleet,
+    /// What data planes report.
+    pub reports: mpsc::Receiver<Observed>,
+    /// Asks endpoints.
+    pub prober: Arc<dyn Prober>,
+    /// Where verdicts are published. Receivers wake when a state changed; what else is shown is renewed silently.
+    pub verdicts: watch::Sender<Arc<Verdicts>>,
+    /// Where slot maps are published.
+    pub slot_maps: watch::Sender<Arc<SlotMaps>>,
+    /// Becomes true when the program ends.
+    pub ending: watch::Receiver<bool>,
+}
 
 /// The newest verdicts of all clusters; published whole, the latest wins.
 #[derive(Clone, Debug, Default, PartialEq)]

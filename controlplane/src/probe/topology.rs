@@ -64,6 +64,11 @@ impl Tracker {
         self.map.as_ref()
     }
 
+    /// Whether owners are recorded that new views are weighed against.
+    pub fn has_record(&self) -> bool {
+        self.record.iter().any(Option::is_some)
+    }
+
     /// Forgets who owns what, since the definition names other seeds; the map stays until they answer.
     pub fn restart(&mut self) {
         self.record = vec![None; SLOTS];

@@ -24,9 +24,9 @@ use crate::{
     catalog::{Catalog, CatalogOptions},
     feed::{Desired, Source},
     fleet::{Fleet, Observed},
-    health::Verdicts,
+    health::{self, Rounds, Verdicts},
     metrics::Metrics,
-    probe::SlotMaps,
+    probe::{Prober, SlotMaps},
     store::{MemoryStore, SledOptions, SledStore, Store},
 };
 
@@ -137,6 +137,26 @@ impl Server {
     /// Takes what probing and judging work with; `None` when it was taken before.
     pub fn observe(&mut self) -> Option<Observers> {
         self.observers.take()
+    }
+
+    /// Begins to probe endpoints with `prober` and to publish what comes of it, unless somebody else does.
+    pub fn watch_endpoints(&mut self, prober: Arc<dyn Prober>) {
+        let Some(observers) = self.observe() else {
+            return;
+        };
+        let rounds = Rounds {
+            images: self.context.catalog.watch(),
+            fleet: self.context.fleet.clone(),
+            reports: observers.reports,
+            prober,
+            verdicts: observers.verdicts,
+            slot_maps: observers.slot_maps,
+            ending: self.context.ending.clone(),
+        };
+        self.running.spawn(async move {
+            health::run(rounds).await;
+            Ok(())
+        });
     }
 
     /// Resolves when a part of the server ended though nobody asked for it. Cancel safe.

@@ -147,6 +147,13 @@ impl Judge {
         self.change(endpoint, |track| track.reported(passive));
     }
 
+    /// Returns how often in a row probes of an endpoint failed.
+    pub fn failures(&self, endpoint: &EndpointName) -> u32 {
+        let case = self.cases.get(&endpoint.cluster);
+        let track = case.and_then(|case| case.tracks.get(&endpoint.addr));
+        track.map_or(0, |track| track.failures)
+    }
+
     /// Notes which data planes are connected.
     pub fn connected(&mut self, dataplanes: BTreeSet<Arc<str>>) {
         self.observer.connected(dataplanes);
@@ -192,35 +199,46 @@ impl Judge {
         case.members.iter().filter_map(find).collect()
     }
 
-    /// Returns what someone should look at now.
-    pub fn alarms(&self) -> Vec<String> {
-        let mut alarms = Vec::new();
+    /// Returns what data planes are told of a cluster's endpoints, in the order they were defined in.
+    pub fn shown<'a>(&'a self, cluster: &str) -> impl Iterator<Item = Shown> + 'a {
+        let case = self.cases.get(cluster).into_iter();
+        case.flat_map(|case| {
+            let track = |member: &Member| case.tracks.get(&member.addr);
+            case.members
+                .iter()
+                .map(move |member| track(member).map(|track| track.shown).unwrap_or_default())
+        })
+    }
+
+    /// Whether enough is known to eject.
+    pub fn is_warm(&self) -> bool {
+        self.observer.is_warm()
+    }
+
+    /// Returns what someone should look at now, by name: where it is so.
+    pub fn alarms(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let mut alarms: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (name, case) in &self.cases {
             if case.partitioned {
-                alarms.push(format!(
-                    "CONTROL_PLANE_PARTITIONED: data planes reach endpoints of {name} that the control plane does not"
-                ));
+                alarms
+                    .entry("CONTROL_PLANE_PARTITIONED")
+                    .or_default()
+                    .push(name.to_string());
+            } else if case.suspect {
+                alarms
+                    .entry("OBSERVER_SUSPECT")
+                    .or_default()
+                    .push(name.to_string());
             }
             if case.in_panic {
-                alarms.push(format!(
-                    "PANIC: less than half of {name} is healthy, its ejections are suspended"
-                ));
+                alarms.entry("PANIC").or_default().push(name.to_string());
             }
-            if case.suspect && !case.partitioned {
-                alarms.push(format!(
-                    "OBSERVER_SUSPECT: no endpoint of {name} answers the control plane"
-                ));
+            for (addr, track) in &case.tracks {
+                if let Some(Outcome::Misconfigured(error)) = &track.outcome {
+                    let misconfigured = alarms.entry("MISCONFIGURED").or_default();
+                    misconfigured.push(format!("{name}/{addr} ({error})"));
+                }
             }
-            let refused = case
-                .tracks
-                .iter()
-                .filter_map(|(addr, track)| match &track.outcome {
-                    Some(Outcome::Misconfigured(error)) => {
-                        Some(format!("MISCONFIGURED: {name}/{addr}: {error}"))
-                    }
-                    _ => None,
-                });
-            alarms.extend(refused);
         }
         alarms
     }

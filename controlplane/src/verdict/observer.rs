@@ -64,6 +64,10 @@ impl Observer {
         self.warm
     }
 
+    pub(super) fn is_warm(&self) -> bool {
+        self.warm
+    }
+
     pub(super) fn is_abstaining(&self, now: Instant) -> bool {
         !self.warm || self.abstains_until.is_some_and(|until| now < until)
     }

@@ -13,7 +13,7 @@ fn refused_credentials_never_eject() {
     world.reply(&addr(1), Reply::Denied);
     world.run(seconds(120));
     assert_eq!((world.ejected().len(), world.pushes(&addr(1))), (0, 0));
-    assert!(world.judge.alarms()[0].starts_with("MISCONFIGURED: pool/10.0.0.1:7001: NOAUTH"));
+    assert!(world.judge.alarms()["MISCONFIGURED"][0].starts_with("pool/10.0.0.1:7001 (NOAUTH"));
 }
 
 #[test]

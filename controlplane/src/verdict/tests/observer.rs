@@ -32,7 +32,12 @@ fn success_of_a_data_plane_tells_a_partition() {
     world.report("dp-1", &addr(2), |passive| passive.requests = 5);
     world.run(seconds(1));
     assert!(world.has_event("CONTROL_PLANE_PARTITIONED"));
-    assert!(world.judge.alarms()[0].starts_with("CONTROL_PLANE_PARTITIONED: "));
+    assert!(
+        world
+            .judge
+            .alarms()
+            .contains_key("CONTROL_PLANE_PARTITIONED")
+    );
     assert_eq!(world.ejected(), [""; 0]);
     (1..=3).for_each(|number| world.reply(&addr(number), Reply::Pong));
     world.run(seconds(5));

@@ -118,11 +118,11 @@ impl World {
 
     fn step(&mut self) {
         self.now += self.step;
-        let (done, waiting) = std::mem::take(&mut self.in_flight)
+        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.in_flight)
             .into_iter()
             .partition(|(at, ..)| *at <= self.now);
         self.in_flight = waiting;
-        for (_, endpoint, probe) in Vec::<(Instant, EndpointName, Probe)>::from(done) {
+        for (_, endpoint, probe) in done {
             self.judge.probed(&endpoint, probe);
         }
         for endpoint in self.judge.due(self.now) {
