@@ -225,7 +225,6 @@ pub(super) fn apply(index: &mut Index, op: Op, place: Place) -> impl Iterator<It
 pub(super) fn words(error: &::sled::Error) -> String {
     match error {
         ::sled::Error::Io(error) if error.raw_os_error().is_none() => error.kind().to_string(),
-        ::sled::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     }
 }

@@ -118,6 +118,7 @@ fn expected(last: u64) -> BTreeMap<Key, Bytes> {
 /// Opens, commits a little and closes, again and again: each opening writes a recovery snapshot.
 async fn write_until_killed(dir: &Path) {
     loop {
+        say("opening");
         let store = SledStore::open(SledOptions::new(dir)).await.unwrap();
         for _ in 0..4 {
             let number = store.head().revision.number + 1;
@@ -134,25 +135,44 @@ async fn write_until_killed(dir: &Path) {
 /// The last acknowledged revision and the identity it was acknowledged under.
 type Acknowledged = Option<(u64, String)>;
 
-/// Runs a child for a random time and kills it; returns what it said last.
-fn run_and_kill(dir: &Path, within: Duration) -> Acknowledged {
+/// Starts a child, waits until it has said `events` things, and kills it up to 15 ms later; returns its last acknowledgement.
+fn run_and_kill(dir: &Path, events: usize) -> Acknowledged {
     let mut child = command(&this_binary(), &[], "write", dir).spawn().unwrap();
     let lines = lines(&mut child);
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).unwrap();
-    let micros = u64::from_be_bytes(random) % u64::try_from(within.as_micros()).unwrap();
-    thread::sleep(Duration::from_micros(micros));
+    let mut last = None;
+    let mut note = |line: &str| {
+        let ack = line
+            .strip_prefix("ack ")
+            .and_then(|ack| ack.split_once(' '));
+        if let Some((number, fleet_id)) = ack {
+            last = Some((number.parse().unwrap(), fleet_id.to_owned()));
+        }
+        ack.is_some() || line == "opening"
+    };
+    let mut said = 0;
+    while said < events {
+        let line = lines
+            .recv_timeout(Duration::from_secs(30))
+            .expect("the child goes on");
+        said += usize::from(note(&line));
+    }
+    thread::sleep(Duration::from_micros(random(15_000)));
     child.kill().unwrap();
     let status = child.wait().unwrap();
     assert!(
-        !status.success() && status.code().is_none(),
+        status.code().is_none(),
         "the child ended by itself: {status}"
     );
-    let acks = lines.iter().filter_map(|line| {
-        let (number, fleet_id) = line.strip_prefix("ack ")?.split_once(' ')?;
-        Some((number.parse().ok()?, fleet_id.to_owned()))
-    });
-    acks.last()
+    for line in lines {
+        note(&line);
+    }
+    last
+}
+
+fn random(below: u64) -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    u64::from_be_bytes(bytes) % below
 }
 
 /// Opens after a kill and compares everything with what was acknowledged.
@@ -162,7 +182,7 @@ async fn assert_nothing_lost(dir: &Path, acknowledged: &Acknowledged) {
     if let Some((number, fleet_id)) = acknowledged {
         assert_eq!(&head.fleet_id, fleet_id);
         assert!(
-            head.revision.number == *number || head.revision.number == number + 1,
+            head.revision.number >= *number,
             "{number} acknowledged, {head:?} found"
         );
     }
@@ -184,26 +204,22 @@ async fn kills_at_any_time_lose_no_acknowledged_commit() {
     };
     let mut acknowledged = None;
     let mut dir = tempfile::tempdir().unwrap();
-    let mut acks = 0;
     for round in 0..rounds {
         if round % 10 == 0 {
             (dir, acknowledged) = (tempfile::tempdir().unwrap(), None);
         }
         let path = dir.path().to_owned();
-        let within = Duration::from_millis(if round % 10 < 2 { 60 } else { 250 });
-        let said = tokio::task::spawn_blocking(move || run_and_kill(&path, within))
-            .await
-            .unwrap();
-        acks += usize::from(said.is_some());
-        acknowledged = said.or(acknowledged.filter(|_| round % 10 != 0));
-        if dir.path().join("sled").exists() && round % 2 == 0 {
+        let events = if round % 10 < 2 {
+            1
+        } else {
+            1 + random(15) as usize
+        };
+        let killing = tokio::task::spawn_blocking(move || run_and_kill(&path, events));
+        acknowledged = killing.await.unwrap().or(acknowledged);
+        if round % 2 == 1 {
             assert_nothing_lost(dir.path(), &acknowledged).await;
         }
     }
-    assert!(
-        acks * 3 > rounds,
-        "only {acks} of {rounds} children got as far as a commit"
-    );
 }
 
 /// Opens with a limit on the size of files, commits until it is hit, reads, lifts the limit, commits again.
@@ -387,6 +403,11 @@ async fn sync(dir: &Path) {
     say("answered");
 }
 
+/// The descriptor that a traced call is about.
+fn descriptor<'a>(line: &'a str, call: &str) -> Option<&'a str> {
+    Some(line.split_once(call)?.1.split_once('<')?.0)
+}
+
 #[tokio::test]
 async fn commit_is_synced_to_the_medium_before_it_is_answered() {
     let dir = tempfile::tempdir().unwrap();
@@ -420,7 +441,11 @@ async fn commit_is_synced_to_the_medium_before_it_is_answered() {
         .iter()
         .rposition(is_flip)
         .unwrap_or_else(|| panic!("no head written:\n{during}"));
-    let is_sync = |line: &&str| line.contains(" fsync(") && line.contains("/sled/db>");
+    // sled's own thread syncs its own descriptor now and then; what counts is the sync of the writer's.
+    let own = descriptor(calls[flip], "pwrite64(");
+    let is_sync = |line: &&str| {
+        line.contains("/sled/db>") && descriptor(line, "fsync(").is_some_and(|fd| Some(fd) != own)
+    };
     let synced = calls
         .iter()
         .rposition(is_sync)

@@ -36,10 +36,10 @@ pub(super) struct Seen {
 
 /// Owns folder and database.
 pub(super) struct Writer {
+    /// `None` after a failed write, until it opens again. Dropped before the folder, whose lock says that it is closed.
+    disk: Option<Disk>,
     folder: Folder,
     options: SledOptions,
-    /// `None` after a failed write, until it opens again.
-    disk: Option<Disk>,
     head: Head,
     index: Index,
     published: watch::Sender<Published>,
