@@ -7,8 +7,10 @@ use prism_proto::model::{
     Violations,
 };
 
+use tokio::sync::Semaphore;
+
 use super::*;
-use crate::store::{Commit, Family, MemoryStore};
+use crate::store::{Commit, Entry, Family, Head, Listing, MemoryStore, Pending, Watch};
 
 fn draft(name: &str) -> Draft {
     let port = 9000
@@ -773,16 +775,113 @@ async fn record_that_cannot_be_read_takes_no_cluster_away() {
     assert!(error.to_string().contains("cluster/a"), "{error}");
 }
 
-#[tokio::test]
-async fn dropped_caller_does_not_break_a_change_in_two() {
-    let catalog = catalog().await;
-    {
-        let mut applying = std::pin::pin!(catalog.apply(change([draft("a")])));
-        let once = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(applying.as_mut().poll(context).is_ready())
-        });
-        assert!(!once.await, "begun, not waited for");
+/// A store whose commits wait for a permit, and are overtaken once by a rival's.
+struct Crossing {
+    inner: MemoryStore,
+    permits: Semaphore,
+    rival: Mutex<Option<Commit>>,
+}
+
+impl Crossing {
+    fn new(permits: usize, rival: Option<Commit>) -> Arc<Self> {
+        let inner = MemoryStore::new().unwrap();
+        let (permits, rival) = (Semaphore::new(permits), Mutex::new(rival));
+        Arc::new(Self {
+            inner,
+            permits,
+            rival,
+        })
     }
-    catalog.apply(change([draft("b")])).await.unwrap();
-    assert_eq!(catalog.image().clusters.len(), 2);
+}
+
+impl Store for Crossing {
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+
+    fn get(&self, key: Key) -> Pending<'_, Option<Entry>> {
+        self.inner.get(key)
+    }
+
+    fn list(&self, family: Family, last: usize) -> Pending<'_, Listing> {
+        self.inner.list(family, last)
+    }
+
+    fn commit(&self, commit: Commit) -> Pending<'_, Head> {
+        Box::pin(async move {
+            self.permits.acquire().await.unwrap().forget();
+            if let Some(rival) = self.rival.lock().await.take() {
+                self.inner.commit(rival).await?;
+            }
+            self.inner.commit(commit).await
+        })
+    }
+
+    fn watch(&self, from: Option<Revision>) -> Watch {
+        self.inner.watch(from)
+    }
+
+    fn export(&self) -> Pending<'_, Bytes> {
+        self.inner.export()
+    }
+
+    fn import(&self, export: Bytes) -> Pending<'_, Head> {
+        self.inner.import(export)
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+}
+
+#[tokio::test]
+async fn change_that_was_overtaken_is_checked_again_at_the_new_head() {
+    let rival = Op::Put(Key::Setting("rival".into()), Bytes::new());
+    let store = Crossing::new(
+        9,
+        Some(Commit {
+            ops: vec![rival],
+            ..Commit::default()
+        }),
+    );
+    let catalog = over(store).await;
+    let outcome = catalog.apply(change([draft("a")])).await.unwrap();
+    assert_eq!(outcome.revision, at(1, 2));
+    assert_eq!(catalog.image().clusters["a"].revision, at(1, 2));
+    assert_eq!(catalog.history(9).await.unwrap()[0].revision, at(1, 2));
+}
+
+#[tokio::test]
+async fn change_that_was_begun_is_finished_without_its_caller() {
+    let store = Crossing::new(0, None);
+    let catalog = over(store.clone()).await;
+    let waiting = timeout(
+        Duration::from_millis(10),
+        catalog.apply(change([draft("a")])),
+    )
+    .await;
+    assert!(waiting.is_err(), "the store was not ready");
+    store.permits.add_permits(1);
+    let mut images = catalog.watch();
+    let seen = images.wait_for(|image| image.clusters.contains_key("a"));
+    timeout(Duration::from_secs(10), seen)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn image_shows_each_change_when_apply_returns() {
+    let catalog = catalog().await;
+    for round in 0..300_u64 {
+        let labelled = Draft {
+            labels: [("round".into(), round.to_string())].into(),
+            ..draft("a")
+        };
+        let outcome = catalog.apply(change([labelled])).await.unwrap();
+        assert!(
+            catalog.image().revision >= outcome.revision,
+            "round {round}"
+        );
+    }
 }

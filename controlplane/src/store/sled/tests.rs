@@ -469,6 +469,20 @@ async fn log_that_is_gone_is_told_and_not_replaced_by_an_empty_store() {
 }
 
 #[tokio::test]
+async fn store_without_schema_or_head_is_damaged() {
+    for (key, told) in [("schema", "no schema"), ("head", "no head")] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).await);
+        tamper(dir.path(), |_, db| db.remove(key).unwrap());
+        let error = SledStore::open(options(dir.path())).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Damaged(what) if what.contains(told)),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn creation_that_was_interrupted_begins_again() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("sled")).unwrap();
