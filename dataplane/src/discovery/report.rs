@@ -139,3 +139,73 @@ fn latency(now: &ClusterSums, before: &ClusterSums) -> Vec<u64> {
     buckets.truncate(used);
     buckets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Registry;
+
+    fn report(reporter: &mut Reporter, registry: &Registry) -> ClusterReport {
+        let report = reporter.report(
+            registry.totals(),
+            BTreeMap::new(),
+            Vec::new(),
+            Duration::from_secs(10),
+        );
+        report
+            .clusters
+            .into_iter()
+            .next()
+            .expect("one cluster has cells")
+    }
+
+    #[test]
+    fn each_report_tells_what_happened_since_the_last() {
+        let registry = Registry::new();
+        let cluster = registry.cluster(0, "a");
+        let endpoint = registry.endpoint(0, "a", "redis-1 (10.0.0.1:6379)");
+        let mut reporter = Reporter::default();
+        cluster.requests_total.add(5);
+        cluster.latency.record(Duration::from_micros(3));
+        endpoint.requests_total.add(4);
+        endpoint.errors_total.inc();
+        let first = report(&mut reporter, &registry);
+        assert_eq!(
+            (first.requests, first.latency_buckets),
+            (5, vec![0, 0, 0, 1])
+        );
+        let sent = &first.endpoints[0];
+        assert_eq!(
+            (sent.addr.as_str(), sent.requests, sent.errors),
+            ("10.0.0.1:6379", 4, 1)
+        );
+        cluster.requests_total.add(2);
+        cluster.clients.set(3);
+        let second = report(&mut reporter, &registry);
+        assert_eq!((second.requests, second.clients), (2, 3));
+        assert!(second.latency_buckets.is_empty());
+        assert!(
+            second.endpoints.is_empty(),
+            "an endpoint without news is left out"
+        );
+    }
+
+    #[test]
+    fn what_was_seen_is_told_of_clusters_without_traffic_too() {
+        let observed = Observed {
+            moved: BTreeMap::from([(5, "10.0.0.2:6379".to_owned())]),
+            ejected: BTreeSet::from(["10.0.0.1:6379".to_owned()]),
+            refresh_wanted: true,
+            ..Observed::default()
+        };
+        let seen = BTreeMap::from([("a".to_owned(), observed)]);
+        let report = Reporter::default().report(Vec::new(), seen, Vec::new(), Duration::ZERO);
+        let cluster = &report.clusters[0];
+        assert!(cluster.refresh_wanted);
+        assert_eq!(
+            (cluster.moved[0].slot, cluster.moved[0].addr.as_str()),
+            (5, "10.0.0.2:6379")
+        );
+        assert!(cluster.endpoints[0].ejected);
+    }
+}
