@@ -121,7 +121,7 @@ enum LogFormat {
 }
 
 fn main() -> ExitCode {
-    let flags = match read_flags() {
+    let flags = match read_flags(&arguments()) {
         Ok(flags) => flags,
         Err(code) => return code,
     };
@@ -138,10 +138,14 @@ fn main() -> ExitCode {
     }
 }
 
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
 /// Reads flag, environment, file and default: the first that is there.
-fn read_flags() -> Result<Flags, ExitCode> {
+fn read_flags(arguments: &[OsString]) -> Result<Flags, ExitCode> {
     let mut command = Flags::command();
-    let first = matches(&command, std::env::args_os())?;
+    let first = matches(&command, arguments)?;
     let mut names_control = false;
     if let Some(path) = first.get_one::<PathBuf>("config") {
         let settings = read_config(path, &command).map_err(|text| refuse(&text))?;
@@ -152,7 +156,7 @@ fn read_flags() -> Result<Flags, ExitCode> {
             command = command.mut_arg(id, |arg| arg.default_value(value));
         }
     }
-    let found = matches(&command, std::env::args_os())?;
+    let found = matches(&command, arguments)?;
     names_control |= found.value_source("control") != Some(ValueSource::DefaultValue);
     if found.contains_id("bootstrap") && names_control {
         let text = "--bootstrap serves a file with no control plane: leave --control out\n";
@@ -161,10 +165,7 @@ fn read_flags() -> Result<Flags, ExitCode> {
     Flags::from_arg_matches(&found).map_err(|error| usage(&error))
 }
 
-fn matches(
-    command: &Command,
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<ArgMatches, ExitCode> {
+fn matches(command: &Command, arguments: &[OsString]) -> Result<ArgMatches, ExitCode> {
     let parsed = command.clone().try_get_matches_from(arguments);
     parsed.map_err(|error| usage(&error))
 }
@@ -207,10 +208,16 @@ fn read_config(path: &Path, command: &Command) -> Result<BTreeMap<String, String
             _ => format!("--{long}={value}"),
         };
         let checked = command.clone().try_get_matches_from(["", &argument]);
-        checked.map_err(|error| format!("{shown}: `{key}`: {error}"))?;
+        checked.map_err(|error| format!("{shown}: `{key}`: {}", first_line(&error)))?;
         settings.insert(id, value);
     }
     Ok(settings)
+}
+
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches("error: ").to_owned()
 }
 
 fn text_of(value: &toml::Value) -> Option<String> {
@@ -239,10 +246,12 @@ fn start_log(format: LogFormat) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Text => log.init(),
-    }
+    let started = match format {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.try_init(),
+    };
+    // A log that was started already goes on.
+    started.ok();
 }
 
 impl From<Flags> for Options {
@@ -265,5 +274,59 @@ impl From<Flags> for Options {
             memory_limit: flags.memory_limit.map(|size| size.0),
             insecure: flags.insecure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(config: &str, more: &[&str]) -> Option<Flags> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dataplane.toml");
+        fs::write(&path, config).unwrap();
+        let mut arguments: Vec<OsString> = vec!["".into(), "--config".into(), path.into()];
+        arguments.extend(more.iter().map(OsString::from));
+        read_flags(&arguments).ok()
+    }
+
+    #[test]
+    fn file_gives_what_flags_leave_open() {
+        let config = r#"
+            id = "dp-7"
+            control = ["http://a:1", "http://b:2"]
+            drain-timeout = "5s"
+            workers = 3
+            insecure = true
+            label = { az = "a", tier = "edge" }
+        "#;
+        let flags = read(config, &["--workers", "5"]).expect("all of it is right");
+        assert_eq!(
+            (flags.id.as_deref(), flags.workers),
+            (Some("dp-7"), Some(5))
+        );
+        assert_eq!(flags.control, ["http://a:1", "http://b:2"]);
+        assert_eq!(flags.drain_timeout, Time(std::time::Duration::from_secs(5)));
+        assert_eq!((flags.label.len(), flags.insecure), (2, true));
+    }
+
+    #[test]
+    fn file_is_checked_as_flags_are() {
+        for config in [
+            "workers = 0",
+            "wrokers = 1",
+            "id = \"a b\"",
+            "config = \"x\"",
+            "id =",
+        ] {
+            assert!(read(config, &[]).is_none(), "{config}");
+        }
+    }
+
+    #[test]
+    fn bootstrap_goes_with_no_control_plane_from_anywhere() {
+        assert!(read("", &["--bootstrap", "f"]).is_some());
+        assert!(read("control = \"http://a:1\"", &["--bootstrap", "f"]).is_none());
+        assert!(read("bootstrap = \"f\"", &["--control", "http://a:1"]).is_none());
     }
 }

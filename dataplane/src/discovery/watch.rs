@@ -142,10 +142,10 @@ impl Watch {
             if matches!(end, End::Closed) {
                 return;
             }
-            if self.leave(&end).await {
-                backoff.reset();
-            } else {
-                turn += 1;
+            match (self.leave(&end).await, &end) {
+                // One that breaks the rules will do so again: it must not be asked in a hurry.
+                (_, End::Misled(_)) | (false, _) => turn += 1,
+                (true, _) => backoff.reset(),
             }
             let wait = match end {
                 End::Directed(delay) => delay.min(MAX_DELAY),

@@ -4,10 +4,10 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duratio
 
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_local,
+    task::{spawn_blocking, spawn_local},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Options,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     discovery::{
         CLUSTERS, Event, Follower, Held, Identity, Order, Reporter, SLOT_MAPS, Watch,
-        last_good::{Boot, LastGood, Pair, keep},
+        last_good::{Boot, Generation, LastGood, Pair, keep},
     },
     metrics::Registry,
 };
@@ -48,6 +48,8 @@ pub(super) struct Follow {
     /// When a report is sent before its time.
     urgent_at: Option<Instant>,
     is_connected: bool,
+    /// What is held now.
+    held: watch::Receiver<Arc<Held>>,
 }
 
 /// What a control plane's follower is to do next.
@@ -74,6 +76,7 @@ impl Follow {
         let poison = Poison {
             guard: Rc::new(RefCell::new(boot.guard)),
             store: store.clone(),
+            writing: Rc::default(),
         };
         let metrics = control.registry.control();
         metrics.stale.set(1);
@@ -96,7 +99,7 @@ impl Follow {
         };
         spawn_local(watch.run());
         if let Some(store) = store {
-            let registry = Arc::clone(&control.registry);
+            let (registry, saved) = (Arc::clone(&control.registry), saved.clone());
             spawn_local(async move { keep(store, saved, registry.control()).await });
         }
         let mut report = interval_at(Instant::now() + REPORT_PERIOD, REPORT_PERIOD);
@@ -113,6 +116,7 @@ impl Follow {
             report,
             urgent_at: None,
             is_connected: false,
+            held: saved,
         }
     }
 
@@ -164,8 +168,15 @@ impl Follow {
         self.orders.try_send(Order::Draining).ok();
     }
 
-    /// Ends in order: nobody is under suspicion any more.
+    /// Ends in order: what is held is on disk, and nobody is under suspicion any more.
     pub(super) async fn clean_exit(&self) {
+        let held = Arc::clone(&self.held.borrow());
+        if let Some(store) = self.poison.store.clone().filter(|_| !held.is_empty()) {
+            let write = move || store.write(Generation::Newest, &held.snapshot());
+            if let Ok(Err(error)) = spawn_blocking(write).await {
+                warn!(%error, "snapshot not written");
+            }
+        }
         self.poison.guard.borrow_mut().clean_exit();
         self.poison.write().await;
     }

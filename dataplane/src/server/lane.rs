@@ -38,6 +38,8 @@ pub(super) struct Lanes {
 pub(super) struct Poison {
     pub(super) guard: Rc<RefCell<PoisonGuard>>,
     pub(super) store: Option<Arc<LastGood>>,
+    /// Held while marks are written, so that the newest are written last.
+    pub(super) writing: Rc<Mutex<()>>,
 }
 
 impl Lanes {
@@ -161,6 +163,7 @@ impl Poison {
         let Some(store) = self.store.clone() else {
             return;
         };
+        let _writing = self.writing.lock().await;
         let marks = self.guard.borrow().marks();
         let written = spawn_blocking(move || store.write_marks(&marks)).await;
         if let Ok(Err(error)) = written {

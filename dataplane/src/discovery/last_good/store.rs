@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use prism_proto::pb::discovery::v1::Snapshot;
@@ -73,6 +74,8 @@ pub struct Boot {
 #[derive(Debug)]
 pub struct LastGood {
     folder: PathBuf,
+    /// Held while a file is replaced: two writers would share the temporary file.
+    writing: Mutex<()>,
     /// Locked for as long as this is open.
     _lock: File,
 }
@@ -107,6 +110,7 @@ impl LastGood {
         }
         let store = Self {
             folder: folder.to_owned(),
+            writing: Mutex::default(),
             _lock: lock,
         };
         let guard = PoisonGuard::after_last_run(store.read_marks());
@@ -122,6 +126,7 @@ impl LastGood {
     /// # Errors
     /// When the system refuses; what was there stays.
     pub fn write(&self, generation: Generation, snapshot: &Snapshot) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path(generation);
         if let Err(SnapshotError::Newer { found }) = read(&path) {
             // A newer build's state is refused, never deleted: going back up finds it again.
@@ -135,6 +140,7 @@ impl LastGood {
     /// # Errors
     /// When the system refuses.
     pub fn write_marks(&self, marks: &Marks) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.marks_path();
         if marks.is_empty() {
             return match fs::remove_file(&path) {
