@@ -34,6 +34,19 @@ pub struct Divisible<'a> {
     pub finish: &'a dyn Fn() -> Finish,
 }
 
+/// A request that one endpoint must serve.
+pub struct Together<'a> {
+    /// The whole request.
+    pub whole: Piece<'a>,
+    /// The keys.
+    pub keys: &'a mut dyn Iterator<Item = &'a [u8]>,
+}
+
+/// The keys of one request do not meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("keys in request are not at one place")]
+pub struct Apart;
+
 /// The requests that one read of one session brought; holds what dispatch needs for that time.
 pub struct Batch<'a> {
     cluster: &'a ClusterWorker,
@@ -136,6 +149,25 @@ impl<'a> Batch<'a> {
                 *build = Vec::new();
             }
         }
+    }
+
+    /// Sends a request to the endpoint that has all of its keys.
+    ///
+    /// # Errors
+    /// When no endpoint, or in a Redis Cluster no slot, has them all; nothing is sent or answered then.
+    pub fn forward_together(&mut self, request: Together<'_>, call: Call) -> Result<(), Apart> {
+        match self.portions(request.keys).as_deref() {
+            Ok([portion]) => {
+                let route = Route {
+                    node: portion.node,
+                    unit: portion.node,
+                };
+                self.forward_to(route, request.whole, call);
+            }
+            Ok(_) => return Err(Apart),
+            Err(error) => self.fail(call.wish, error),
+        }
+        Ok(())
     }
 
     fn portions(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<Vec<Portion>, CallError> {

@@ -14,7 +14,7 @@ mod sweep;
 mod topology;
 mod worker;
 
-pub use dispatch::{Batch, Call, Divisible};
+pub use dispatch::{Apart, Batch, Call, Divisible, Together};
 pub use error::CallError;
 pub use redirect::finish;
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};

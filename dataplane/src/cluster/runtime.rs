@@ -7,7 +7,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use prism_proto::model::{CacheType, Cluster, ListenAddr, SecretError};
+use prism_proto::model::{CacheType, Cluster, ListenAddr, Secret, SecretError};
 use tokio::sync::mpsc;
 
 use super::Topology;
@@ -33,6 +33,8 @@ pub struct ClusterRuntime {
     pub hash: u64,
     /// Bytes that present the proxy's credentials upstream; empty when there are none.
     pub handshake: Vec<u8>,
+    /// What clients must present, read from where it is; shows nothing of itself.
+    pub password: Option<Secret>,
     /// Shared by all generations of the definition.
     pub shared: Arc<ClusterShared>,
 }
@@ -92,12 +94,14 @@ impl ClusterRuntime {
         shared: Arc<ClusterShared>,
     ) -> Result<Self, SecretError> {
         let handshake = handshake(&cluster)?;
+        let password = cluster.password().map(Secret::reveal).transpose()?;
         Ok(Self {
             listen: cluster.listen().clone(),
             cluster,
             revision,
             hash,
             handshake,
+            password: password.map(Secret::Plain),
             shared,
         })
     }

@@ -57,6 +57,8 @@ pub struct ClusterWorker {
     /// Grows whenever keys may have moved to another connection.
     epoch: Cell<u32>,
     closing: Cell<bool>,
+    /// Clients must present a password.
+    locked: Cell<bool>,
     me: Weak<Self>,
 }
 
@@ -72,6 +74,7 @@ impl ClusterWorker {
         };
         let nodes = Nodes::new(Arc::clone(&runtime.shared.topology), register);
         let settings = Rc::new(Settings::of(&runtime));
+        let locked = Cell::new(runtime.password.is_some());
         let worker = Rc::new_cyclic(|me| Self {
             context,
             metrics,
@@ -83,6 +86,7 @@ impl ClusterWorker {
             settings: RefCell::new(settings),
             epoch: Cell::new(0),
             closing: Cell::new(false),
+            locked,
             me: me.clone(),
         });
         tokio::task::spawn_local(sweep::run(Rc::clone(&worker)));
@@ -94,6 +98,7 @@ impl ClusterWorker {
     pub fn update(&self, runtime: Arc<ClusterRuntime>) {
         let settings = Settings::of(&runtime);
         let same = self.settings.borrow().has_same_connections(&settings);
+        self.locked.set(runtime.password.is_some());
         self.runtime.replace(runtime);
         self.settings.replace(Rc::new(settings));
         if !same {
@@ -112,6 +117,12 @@ impl ClusterWorker {
     /// Returns whether sessions are to close as soon as they are quiet.
     pub fn is_closing(&self) -> bool {
         self.closing.get()
+    }
+
+    /// Returns whether clients must present a password.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.locked.get()
     }
 
     /// Returns whether the cluster was closed and its last session is gone.

@@ -7,31 +7,44 @@ use super::{
     session::{Next, Protocol},
 };
 use crate::{
-    cluster::{Batch, Call, ClusterWorker, Divisible, finish},
-    inflight::{Piece, Ticket, Wish},
+    cluster::{Apart, Batch, Call, ClusterWorker, Divisible, Together, finish},
+    inflight::{Piece, Wish},
     protocol::{
-        message::{Progress, Span, bytes_of},
+        message::{Limits, Progress, Span, bytes_of},
         redis::{
             command::{Class, Command, SplitKind, find},
             reply::write_error,
-            request::RequestDecoder,
+            request::{RequestDecoder, RequestError},
             split,
         },
     },
-    upstream::Expect,
+    upstream::{Expect, Stream},
 };
+
+/// Arguments of a request from a client that has not presented the password, as in Redis.
+const STRANGER_ARGS: usize = 10;
+
+/// Bytes of such a request.
+const STRANGER_BYTES: usize = STRANGER_ARGS * 16 * 1024;
+
+const STRANGER_COUNT: &[u8] = b"-ERR Protocol error: unauthenticated multibulk length\r\n";
+const STRANGER_LENGTH: &[u8] = b"-ERR Protocol error: unauthenticated bulk length\r\n";
 
 /// The protocol side of one Redis client.
 pub(super) struct Redis {
     decoder: RequestDecoder,
     client: Client,
+    /// The decoder's limits are those of a client that has not presented the password.
+    is_stranger: bool,
 }
 
 impl Redis {
-    pub(super) fn new(cluster: &Rc<ClusterWorker>, ticket: Ticket) -> Self {
+    pub(super) fn new(cluster: &Rc<ClusterWorker>, stream: &Stream) -> Self {
+        let is_stranger = cluster.is_locked();
         Self {
-            decoder: RequestDecoder::new(cluster.settings_ref().limits),
-            client: Client::new(cluster, ticket),
+            decoder: RequestDecoder::new(limits(cluster, is_stranger)),
+            client: Client::new(cluster, stream),
+            is_stranger,
         }
     }
 
@@ -41,7 +54,7 @@ impl Redis {
         request: Piece<'_>,
         batch: &mut Batch<'_>,
     ) -> Next {
-        if !self.client.may(command) {
+        if !self.client.may(command, batch.cluster()) {
             refuse(batch, b"NOAUTH Authentication required.");
             return Next::Continue;
         }
@@ -51,6 +64,7 @@ impl Redis {
                 forward(command, request, args, batch)
             }
             Class::Split(kind) => divide(kind, command, request, args, batch),
+            Class::Same => keep_together(command, request, args, batch),
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),
         }
         Next::Continue
@@ -59,7 +73,12 @@ impl Redis {
 
 impl Protocol for Redis {
     fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Vec<u8>> {
-        self.decoder.decode(bytes).map_err(|error| error.reply())
+        let is_stranger = self.is_stranger;
+        self.decoder.decode(bytes).map_err(|error| match error {
+            RequestError::InvalidMultibulkLength if is_stranger => STRANGER_COUNT.to_vec(),
+            RequestError::TooLarge { .. } if is_stranger => STRANGER_LENGTH.to_vec(),
+            error => error.reply(),
+        })
     }
 
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
@@ -71,21 +90,35 @@ impl Protocol for Redis {
         if self.decoder.args().is_empty() {
             return Next::Continue;
         }
-        match find(request.bytes(), self.decoder.args()) {
+        let next = match find(request.bytes(), self.decoder.args()) {
             Ok(command) => self.run(command, request, batch),
             Err(unfit) => {
-                let text = match self.client.is_authenticated() {
-                    true => unfit.text(request.bytes(), self.decoder.args()),
-                    false => b"NOAUTH Authentication required.".to_vec(),
-                };
-                refuse(batch, &text);
+                refuse(batch, &unfit.text(request.bytes(), self.decoder.args()));
                 Next::Continue
             }
+        };
+        if self.is_stranger && self.client.is_admitted(batch.cluster()) {
+            self.is_stranger = false;
+            self.decoder.limit(limits(batch.cluster(), false));
         }
+        next
     }
 
     fn shrink(&mut self) {
         self.decoder.shrink();
+    }
+}
+
+/// Returns the limits of a client's requests.
+fn limits(cluster: &ClusterWorker, is_stranger: bool) -> Limits {
+    let limits = cluster.settings_ref().limits;
+    match is_stranger {
+        true => Limits {
+            max_args: limits.max_args.min(STRANGER_ARGS),
+            max_request_bytes: limits.max_request_bytes.min(STRANGER_BYTES),
+            ..limits
+        },
+        false => limits,
     }
 }
 
@@ -126,14 +159,8 @@ fn divide(
         wish: Wish::Reply,
         is_write: command.write,
     };
-    let owned;
-    let (raw, whole): (&[u8], _) = match request {
-        Piece::Borrowed(raw) => (raw, Piece::Borrowed(raw)),
-        Piece::Shared(bytes) => {
-            owned = bytes.clone();
-            (&owned, Piece::Shared(bytes))
-        }
-    };
+    let copy = request.clone();
+    let (raw, whole) = (copy.bytes(), request);
     let key = |index: usize| {
         args.get(kind.argument_of(index))
             .map_or(&[][..], |span| bytes_of(raw, span))
@@ -145,6 +172,29 @@ fn divide(
         finish: &|| finish(kind, keys),
     };
     batch.divide(divisible, call);
+}
+
+/// Sends a command that cannot be divided to the endpoint that has all its keys.
+fn keep_together(command: &Command, request: Piece<'_>, args: &[Span], batch: &mut Batch<'_>) {
+    let call = Call {
+        expect: Expect::Redis,
+        wish: Wish::Reply,
+        is_write: command.write,
+    };
+    let copy = request.clone();
+    let spans = command
+        .key_positions(args.len())
+        .filter_map(|at| args.get(at));
+    let together = Together {
+        whole: request,
+        keys: &mut spans.map(|span| bytes_of(copy.bytes(), span)),
+    };
+    if let Err(Apart) = batch.forward_together(together, call) {
+        refuse(
+            batch,
+            b"CROSSSLOT Keys in request don't hash to the same slot",
+        );
+    }
 }
 
 /// Answers a request with an error in its turn.

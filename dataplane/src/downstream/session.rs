@@ -107,7 +107,7 @@ impl Session {
         cluster.metrics.clients.add(1);
         let protocol: Box<dyn Protocol> = match cluster.settings_ref().wire {
             Wire::Memcache => Box::new(super::memcache::Memcache::new(&cluster)),
-            Wire::Redis => Box::new(super::redis::Redis::new(&cluster, ticket)),
+            Wire::Redis => Box::new(super::redis::Redis::new(&cluster, &stream)),
         };
         Self {
             stream,

@@ -9,7 +9,7 @@ use super::byte_queue::LARGE;
 use crate::protocol::message::Progress;
 
 /// One whole message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Piece<'a> {
     /// It lies in a buffer that is used again.
     Borrowed(&'a [u8]),

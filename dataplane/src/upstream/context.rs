@@ -56,7 +56,11 @@ pub struct WorkerContext {
     /// Where counters are registered.
     pub registry: Arc<Registry>,
     random: Cell<u64>,
+    clients: Cell<u64>,
 }
+
+/// Bits of a client's number that name the worker.
+const WORKER_BITS: u32 = 10;
 
 impl WorkerContext {
     /// Makes the context of worker `index`.
@@ -74,7 +78,15 @@ impl WorkerContext {
             build: RefCell::default(),
             registry,
             random: Cell::new(u64::from_le_bytes(seed) | 1),
+            clients: Cell::new(0),
         }
+    }
+
+    /// Returns a number that no other client has; later clients of a worker have larger ones.
+    pub fn next_client(&self) -> u64 {
+        let count = self.clients.get() + 1;
+        self.clients.set(count);
+        count << WORKER_BITS | self.index as u64
     }
 
     /// Returns the next number of a xorshift sequence; for jitter, not for secrets.

@@ -56,10 +56,7 @@ impl RequestDecoder {
     /// A decoder that has seen nothing yet.
     pub fn new(limits: Limits) -> Self {
         Self {
-            limits: Limits {
-                max_request_bytes: limits.max_request_bytes.min(u32::MAX as usize),
-                ..limits
-            },
+            limits: capped(limits),
             args: Vec::new(),
             rebuilt: None,
             stage: Stage::Start,
@@ -68,6 +65,11 @@ impl RequestDecoder {
             #[cfg(test)]
             steps: 0,
         }
+    }
+
+    /// Puts other limits on the requests to come; to be called between two requests.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = capped(limits);
     }
 
     /// Goes on with the request at the start of `buf`.
@@ -279,6 +281,14 @@ impl RequestDecoder {
     #[cfg(not(test))]
     #[inline]
     fn step(&mut self, _bytes: usize) {}
+}
+
+/// Spans count in 32 bits.
+fn capped(limits: Limits) -> Limits {
+    Limits {
+        max_request_bytes: limits.max_request_bytes.min(u32::MAX as usize),
+        ..limits
+    }
 }
 
 #[inline]

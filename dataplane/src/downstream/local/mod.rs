@@ -1,0 +1,133 @@
+//! Commands that the proxy answers itself, and the words for those it does not serve.
+//!
+//! Whatever has a handler here, or a class that is forwarded, is served; everything else is refused in its turn.
+
+use std::borrow::Cow;
+
+use super::session::Next;
+use crate::{
+    cluster::{Batch, ClusterWorker},
+    protocol::{
+        message::{Span, bytes_of},
+        redis::{
+            command::{Class, Command},
+            reply::write_error,
+        },
+    },
+};
+
+mod client;
+mod command;
+mod info;
+mod session;
+
+pub(super) use session::Client;
+
+/// A request that is answered here.
+struct Asked<'a> {
+    command: &'static Command,
+    raw: &'a [u8],
+    args: &'a [Span],
+    cluster: &'a ClusterWorker,
+}
+
+/// Writes the answer to one request, or gives the words that refuse it.
+type Handler = fn(&mut Client, &Asked<'_>, &mut Vec<u8>) -> Result<(), Words>;
+
+/// The text of an error, without `-` and line end.
+type Words = Cow<'static, str>;
+
+const SYNTAX: Words = Cow::Borrowed("ERR syntax error");
+
+impl<'a> Asked<'a> {
+    /// Returns an argument, the command's name is the first; empty when there are fewer.
+    fn word(&self, at: usize) -> &'a [u8] {
+        self.args
+            .get(at)
+            .map_or(&[][..], |span| bytes_of(self.raw, span))
+    }
+
+    /// Returns whether an argument is `word`, in any case.
+    fn is(&self, at: usize, word: &str) -> bool {
+        self.word(at).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Returns the arguments from one on.
+    fn words(&self, from: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let (raw, rest) = (self.raw, self.args.get(from..).unwrap_or_default());
+        rest.iter().map(move |span| bytes_of(raw, span))
+    }
+}
+
+/// Answers or refuses a command that is not forwarded.
+pub(super) fn serve(
+    client: &mut Client,
+    command: &'static Command,
+    raw: &[u8],
+    args: &[Span],
+    batch: &mut Batch<'_>,
+) -> Next {
+    let cluster = batch.cluster();
+    let asked = Asked {
+        command,
+        raw,
+        args,
+        cluster,
+    };
+    let handler = handler(command.name).unwrap_or(refuse);
+    let mut is_refused = false;
+    batch.answer(|out| {
+        let start = out.len();
+        if let Err(words) = handler(client, &asked, out) {
+            is_refused = true;
+            out.truncate(start);
+            write_error(out, words.as_bytes());
+        }
+    });
+    if is_refused {
+        cluster.metrics.refused_total.inc();
+    }
+    match command.name {
+        "quit" => Next::Close,
+        _ => Next::Continue,
+    }
+}
+
+/// Returns whether clients may use the command, here or at an endpoint.
+fn is_served(command: &Command) -> bool {
+    match command.class {
+        Class::Same | Class::SingleRead | Class::SingleWrite | Class::Split(_) | Class::Subkey => {
+            true
+        }
+        Class::Container => command::subcommands(command).next().is_some(),
+        _ => handler(command.name).is_some(),
+    }
+}
+
+fn handler(name: &str) -> Option<Handler> {
+    session::handler(name)
+        .or_else(|| client::handler(name))
+        .or_else(|| command::handler(name))
+        .or_else(|| info::handler(name))
+}
+
+fn refuse(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Words> {
+    let name = asked.command.name;
+    if name.starts_with("cluster|") && !asked.cluster.settings_ref().is_cluster {
+        return Err(session::NO_CLUSTER);
+    }
+    Err(match asked.command.class {
+        Class::Forbid => {
+            format!("ERR prism: '{name}' belongs to one endpoint and is always refused").into()
+        }
+        Class::LocalAdmin => "ERR prism: managed; use prismctl apply".into(),
+        _ => unsupported(name),
+    })
+}
+
+fn unsupported(what: &str) -> Words {
+    format!("ERR prism: '{what}' is not supported by this version").into()
+}
+
+#[cfg(test)]
+mod tests;
