@@ -218,6 +218,7 @@ impl<'a> Batch<'a> {
             let error = refused(refusal, endpoint);
             let mut text = Vec::new();
             error.write(self.cluster.settings_ref().wire, &mut text);
+            self.nodes.node(node).metrics.errors_total.inc();
             self.cluster.metrics.errors_total.inc();
             self.replies()
                 .settle(ticket.sequence, ticket.part, Piece::Borrowed(&text));
