@@ -61,8 +61,8 @@ impl Passive {
         self.connect_failures > 0 || (self.errors > 0 && self.errors >= self.requests)
     }
 
-    /// Whether anything got through.
+    /// Whether something got through and nothing speaks against it.
     pub(super) fn is_success(&self) -> bool {
-        self.requests > self.errors
+        self.requests > self.errors && self.connect_failures == 0
     }
 }

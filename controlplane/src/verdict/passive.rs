@@ -31,6 +31,8 @@ struct Sample {
     began: Instant,
     requests: u64,
     errors: u64,
+    /// A connect failed: whatever got through went over older connections.
+    is_refused: bool,
     vetoed: bool,
 }
 
@@ -80,12 +82,13 @@ impl Reports {
     /// Returns a data plane whose requests get through although probes fail since `since`.
     pub(super) fn veto(&self, now: Instant, since: Instant) -> Option<Arc<str>> {
         let vetoes = |(_, samples): &(&Arc<str>, &VecDeque<Sample>)| {
-            let (mut requests, mut errors) = (0, 0);
+            let (mut requests, mut errors, mut is_refused) = (0, 0, false);
             for sample in samples.iter().filter(|sample| sample.counts(now, since)) {
                 requests += sample.requests;
                 errors += sample.errors;
+                is_refused |= sample.is_refused;
             }
-            requests >= VETO_REQUESTS && errors * 10 < requests
+            requests >= VETO_REQUESTS && errors * 10 < requests && !is_refused
         };
         self.samples
             .iter()
@@ -108,6 +111,7 @@ impl Sample {
             began: passive.began(),
             requests: share(passive.requests),
             errors: share(passive.errors).min(share(passive.requests)),
+            is_refused: passive.connect_failures > 0,
             vetoed: passive.vetoed,
         }
     }

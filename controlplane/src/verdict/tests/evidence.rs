@@ -61,6 +61,21 @@ fn veto(world: &mut World, requests: u64, errors: u64) {
     }
 }
 
+#[test]
+fn refused_connects_speak_louder_than_successes() {
+    let mut world = World::new(definition(3, |_| {}));
+    world.run(seconds(15));
+    world.reply(&addr(1), Reply::Refused);
+    for _ in 0..30 {
+        world.report("dp-1", &addr(1), |passive| {
+            passive.requests = 500;
+            passive.connect_failures = 1;
+        });
+        world.run(Duration::from_millis(500));
+    }
+    assert_eq!(world.ejected(), [addr(1)]);
+}
+
 fn ejected_world(on_ejection: OnEjection) -> World {
     let mut world = World::new(definition(3, |draft| draft.on_ejection = Some(on_ejection)));
     world.run(seconds(15));
