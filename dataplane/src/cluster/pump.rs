@@ -90,13 +90,17 @@ impl Future for Pump {
             }
         }
         this.expire(&mut connection, now, &settings);
-        if connection.is_finished() {
-            return this.end();
+        let is_finished = connection.is_finished();
+        if !is_finished {
+            this.arm(&mut connection, cx, &settings);
         }
         this.arm(&mut connection, cx, &settings);
         drop(connection);
         for item in redirected {
             redirect::follow(&this.cluster, item);
+        if is_finished {
+            return this.end();
+        }
         }
         Poll::Pending
     }
