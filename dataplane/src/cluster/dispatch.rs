@@ -128,6 +128,9 @@ impl<'a> Batch<'a> {
             .map(|portion| std::mem::take(&mut portion.indexes));
         let merge = Merge::new(indexes, (request.finish)());
         let sequence = self.replies().begin_split(merge);
+        if call.is_write {
+            self.replies().note_write(sequence);
+        }
         for (part, portion) in portions.iter().enumerate() {
             let part = u16::try_from(part).unwrap_or(u16::MAX);
             let ticket = Ticket {
@@ -189,7 +192,11 @@ impl<'a> Batch<'a> {
     }
 
     fn forward_to(&mut self, route: Route, request: Piece<'_>, call: Call) {
-        let sequence = self.replies().begin(call.wish);
+        let replies = self.replies();
+        let sequence = replies.begin(call.wish);
+        if call.is_write {
+            replies.note_write(sequence);
+        }
         let ticket = Ticket {
             sequence,
             ..self.ticket

@@ -178,12 +178,12 @@ fn resend(cluster: &Rc<ClusterWorker>, node: usize, mut item: Redirected, first:
 
 /// Tries a request again after a while, if its deadline, the budget and the order of writes allow it.
 fn later(cluster: &Rc<ClusterWorker>, item: Redirected) {
-    let is_overtaken = item.pending.is_write
-        && cluster
-            .table
-            .borrow_mut()
-            .get(item.pending.ticket)
-            .is_some_and(|replies| replies.has_later(item.pending.ticket.sequence));
+    let sequence = item.pending.ticket.sequence;
+    let is_overtaken = match cluster.table.borrow_mut().get(item.pending.ticket) {
+        Some(replies) if item.pending.is_write => replies.has_later(sequence),
+        Some(replies) => replies.has_later_write(sequence),
+        None => false,
+    };
     let deadline = item.pending.queued + nanos(cluster.settings_ref().bounds.read);
     match is_overtaken {
         true => answer(cluster, &item),

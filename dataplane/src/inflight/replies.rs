@@ -35,6 +35,8 @@ pub struct Replies {
     epoch: u32,
     /// What the sweep needs to know.
     pub quiet: Quiet,
+    /// Sequence number of the last request that may change data.
+    last_write: u32,
 }
 
 /// What a session tells the sweep, and the other way round. Times are the worker's.
@@ -218,11 +220,22 @@ impl Replies {
         (sequence.wrapping_sub(self.head) as usize) + 1 < self.slots.len()
     }
 
+    /// Notes that a request may change data.
+    pub fn note_write(&mut self, sequence: u32) {
+        self.last_write = sequence;
+    }
+
     /// Remembers whom to wake; to be called at the start of each poll of the session.
     pub fn listen(&mut self, waker: &Waker) {
         self.woken = false;
         if !self
             .waker
+    /// Returns whether requests that may change data were begun after `sequence`.
+    pub fn has_later_write(&self, sequence: u32) -> bool {
+        let last = self.last_write.wrapping_sub(self.head) as usize;
+        last < self.slots.len() && last > sequence.wrapping_sub(self.head) as usize
+    }
+
             .as_ref()
             .is_some_and(|known| known.will_wake(waker))
         {
