@@ -11,6 +11,8 @@ pub type Finish = Box<dyn Fn(&[Part<'_>], &mut Vec<u8>)>;
 pub struct Merge {
     parts: Vec<PartState>,
     waiting: usize,
+    /// Bytes of the replies so far.
+    held: usize,
     finish: Finish,
 }
 
@@ -26,6 +28,7 @@ impl Merge {
         let mut merge = Self {
             parts: Vec::new(),
             waiting: 0,
+            held: 0,
             finish,
         };
         for indexes in parts {
@@ -42,7 +45,13 @@ impl Merge {
         if state.reply.is_none() {
             state.reply = Some(reply.to_vec());
             self.waiting -= 1;
+            self.held += reply.len();
         }
+    }
+
+    /// Returns the number of bytes kept of the replies so far.
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// Replaces a part by one part for each of its keys; returns the numbers of the new ones.

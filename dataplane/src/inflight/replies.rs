@@ -27,16 +27,18 @@ pub struct Replies {
     stashed: usize,
     /// Bytes of early shared replies.
     shared: usize,
+    /// Bytes of parts whose requests are not complete.
+    merging: usize,
     waker: Option<Waker>,
     woken: bool,
     /// Set when a request was sent elsewhere than first: later ones wait for it.
     redirected: bool,
     /// The cluster's epoch that all requests in flight were sent under.
     epoch: u32,
-    /// What the sweep needs to know.
-    pub quiet: Quiet,
     /// Sequence number of the last request that may change data.
     last_write: u32,
+    /// What the sweep needs to know.
+    pub quiet: Quiet,
 }
 
 /// What a session tells the sweep, and the other way round. Times are the worker's.
@@ -121,10 +123,13 @@ impl Replies {
             }
             Slot::Silent => *slot = Slot::Nothing,
             Slot::Split(merge) => {
+                let before = merge.held();
                 merge.settle(part, reply.bytes());
+                self.merging += merge.held() - before;
                 if !merge.is_complete() {
                     return;
                 }
+                self.merging -= merge.held();
                 let start = self.stash.len();
                 merge.finish(&mut self.stash);
                 let ready = self.stashed_from(start);
@@ -161,9 +166,9 @@ impl Replies {
         self.slots.len()
     }
 
-    /// Returns the number of bytes kept for the client: unsent, and early.
+    /// Returns the number of bytes kept for the client: unsent, early, and parts of what is not complete.
     pub fn buffered(&self) -> usize {
-        self.unsent() + self.stashed + self.shared
+        self.unsent() + self.stashed + self.shared + self.merging
     }
 
     /// Returns the number of bytes that are next in order and not written.
@@ -215,14 +220,20 @@ impl Replies {
         self.redirected = true;
     }
 
+    /// Notes that a request may change data.
+    pub fn note_write(&mut self, sequence: u32) {
+        self.last_write = sequence;
+    }
+
     /// Returns whether requests were begun after `sequence`.
     pub fn has_later(&self, sequence: u32) -> bool {
         (sequence.wrapping_sub(self.head) as usize) + 1 < self.slots.len()
     }
 
-    /// Notes that a request may change data.
-    pub fn note_write(&mut self, sequence: u32) {
-        self.last_write = sequence;
+    /// Returns whether requests that may change data were begun after `sequence`.
+    pub fn has_later_write(&self, sequence: u32) -> bool {
+        let last = self.last_write.wrapping_sub(self.head) as usize;
+        last < self.slots.len() && last > sequence.wrapping_sub(self.head) as usize
     }
 
     /// Remembers whom to wake; to be called at the start of each poll of the session.
@@ -230,12 +241,6 @@ impl Replies {
         self.woken = false;
         if !self
             .waker
-    /// Returns whether requests that may change data were begun after `sequence`.
-    pub fn has_later_write(&self, sequence: u32) -> bool {
-        let last = self.last_write.wrapping_sub(self.head) as usize;
-        last < self.slots.len() && last > sequence.wrapping_sub(self.head) as usize
-    }
-
             .as_ref()
             .is_some_and(|known| known.will_wake(waker))
         {
@@ -458,5 +463,20 @@ mod tests {
         assert!(replies.must_hold(2), "this request was sent elsewhere");
         replies.settle(sequence, 0, Piece::Borrowed(b""));
         assert!(!replies.must_hold(2));
+    }
+
+    #[test]
+    fn parts_of_a_split_reply_count_as_buffered() {
+        let mut replies = Replies::default();
+        let finish: crate::inflight::Finish =
+            Box::new(|parts, out| parts.iter().for_each(|part| out.extend(part.reply)));
+        let parts = [vec![0], vec![1]];
+        let sequence = replies.begin_split(Merge::new(parts, finish));
+        replies.settle(sequence, 0, Piece::Borrowed(&[b'x'; 1000]));
+        assert_eq!(replies.buffered(), 1000);
+        replies.settle(sequence, 1, Piece::Borrowed(b"y"));
+        assert_eq!((replies.buffered(), replies.unsent()), (1001, 1001));
+        drain(&mut replies);
+        assert_eq!(replies.buffered(), 0);
     }
 }
