@@ -69,6 +69,8 @@ pub struct Session {
     is_cut: bool,
     /// Unsent replies wait for one look at the sockets.
     is_gathering: bool,
+    /// The stream may hold bytes that nothing will wake this task for.
+    has_unread: bool,
     _seat: Seat,
 }
 
@@ -119,6 +121,7 @@ impl Session {
             is_ending: false,
             is_cut: false,
             is_gathering: false,
+            has_unread: false,
             _seat: seat,
         }
     }
@@ -127,21 +130,25 @@ impl Session {
     fn read(&mut self, cx: &mut Context<'_>) {
         let cluster = Rc::clone(&self.cluster);
         let mut taken = 0;
+        self.has_unread = true;
         while self.may_read() {
             let mut scratch = cluster.context.scratch.borrow_mut();
             match self.stream.poll_read(cx, &mut scratch) {
-                Poll::Pending => return,
+                Poll::Pending => {
+                    self.has_unread = false;
+                    return;
+                }
                 Poll::Ready(Ok(count)) if count > 0 => {
                     let now = cluster.context.clock.read();
                     cluster.metrics.bytes_in_total.add(count as u64);
                     self.with_quiet(|quiet| {
                         quiet.heard = now;
                         quiet.is_shrunk = false;
+                        quiet.is_overdue = false;
                     });
                     self.take_in(&scratch[..count]);
                     taken += count;
                     if taken >= scratch.len() {
-                        cx.waker().wake_by_ref();
                         return;
                     }
                 }
@@ -237,6 +244,7 @@ impl Session {
                     self.cluster.metrics.bytes_out_total.add(count as u64);
                     replies.wrote(count);
                     replies.quiet.stalled = None;
+                    replies.quiet.is_overdue = false;
                 }
                 Poll::Ready(_) => {
                     self.is_cut = true;
@@ -273,7 +281,8 @@ impl Session {
             self.protocol.shrink();
             self.held = Vec::new();
         }
-        is_quiet && (self.is_ending || is_closing && self.intake.is_empty() && self.held.is_empty())
+        let is_between = self.intake.is_empty() && self.held.is_empty() && !self.has_unread;
+        is_quiet && (self.is_ending || is_closing && is_between)
     }
 
     fn with_quiet(&self, change: impl FnOnce(&mut crate::inflight::Quiet)) {
@@ -295,10 +304,13 @@ impl Future for Session {
         this.read(cx);
         this.write(cx);
         if this.is_over() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+            return Poll::Ready(());
         }
+        if this.has_unread && this.may_read() {
+            // Written replies made room, or others had their turn: nothing else would come back to the stream.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
