@@ -86,7 +86,7 @@ impl Future for Pump {
                 None => result,
             };
             if let Err(loss) = result {
-                this.lose(&mut connection, &loss);
+                this.lose(&mut connection, &loss, now);
             }
         }
         this.expire(&mut connection, now, &settings);
@@ -94,13 +94,12 @@ impl Future for Pump {
         if !is_finished {
             this.arm(&mut connection, cx, &settings);
         }
-        this.arm(&mut connection, cx, &settings);
         drop(connection);
         for item in redirected {
             redirect::follow(&this.cluster, item);
+        }
         if is_finished {
             return this.end();
-        }
         }
         Poll::Pending
     }
@@ -216,10 +215,21 @@ impl Pump {
         }
     }
 
-    fn lose(&mut self, connection: &mut Connection, loss: &Loss) {
+    fn lose(&mut self, connection: &mut Connection, loss: &Loss, now: Nanos) {
         self.closed();
         let target = Rc::clone(connection.target());
-        let lost = connection.close(Unsent::Keep);
+        let lost = match connection.is_proven() {
+            true => connection.close(Unsent::Keep),
+            false => {
+                // It is of no use to open another at once: this one has answered nothing.
+                connection.back_off(
+                    now,
+                    self.cluster.context.random(),
+                    Rc::from(loss.to_string()),
+                );
+                connection.close(Unsent::Drop)
+            }
+        };
         if lost.is_empty() {
             debug!(endpoint = %target.label, reason = %loss, "connection lost");
         } else {

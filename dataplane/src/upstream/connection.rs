@@ -143,6 +143,8 @@ pub struct Connection {
     heard: Nanos,
     /// When the last byte went, or the outbox was last empty.
     progressed: Nanos,
+    /// The connection that is open has answered a request.
+    is_proven: bool,
     /// A check may be due before the one the pump knows of.
     is_early: bool,
     waker: Option<Waker>,
@@ -173,6 +175,7 @@ impl Connection {
             max_reply,
             heard: 0,
             progressed: 0,
+            is_proven: false,
             is_early: false,
             waker: None,
             woken: false,
@@ -193,7 +196,7 @@ impl Connection {
         now: Nanos,
     ) -> Result<(), Refusal> {
         self.admit(request.bytes().len(), now)?;
-        self.push(request, pending);
+        self.push(request, pending, now);
         Ok(())
     }
 
@@ -213,22 +216,25 @@ impl Connection {
             ticket: Ticket::NOBODY,
             ..pending
         };
-        self.push(Piece::Borrowed(first), nobody);
-        self.push(request, pending);
+        self.push(Piece::Borrowed(first), nobody, now);
+        self.push(request, pending, now);
         Ok(())
     }
 
-    fn push(&mut self, request: Piece<'_>, pending: Pending) {
+    fn push(&mut self, request: Piece<'_>, pending: Pending, now: Nanos) {
         let start = self.outbox.end();
         let len = u32::try_from(request.bytes().len()).expect("a request is smaller than 4 GiB");
         match request {
             Piece::Borrowed(bytes) => self.outbox.push(bytes),
             Piece::Shared(bytes) => self.outbox.push_shared(bytes),
         }
-        match self.fifo.back() {
-            None => self.progressed = self.progressed.max(pending.queued),
-            Some(last) => self.is_early |= pending.queued < last.queued,
+        if self.fifo.is_empty() {
+            // Nothing was to come or to go before.
+            self.progressed = self.progressed.max(now);
+            self.heard = self.heard.max(now);
         }
+        // One that was sent elsewhere first has less time left than others.
+        self.is_early |= pending.hops > 0;
         self.fifo.push_back(Pending {
             start,
             len,
@@ -247,8 +253,10 @@ impl Connection {
         if self.fifo.len() >= self.limits.requests {
             return Err(Refusal::TooManyRequests(self.limits.requests));
         }
-        let held = self.outbox.held();
-        if held > 0 && held + len > self.limits.bytes {
+        let answered = self.fifo.front().map_or(self.written, |front| front.start);
+        let held = self.outbox.end() - answered.min(self.written);
+        let held = usize::try_from(held).unwrap_or(usize::MAX);
+        if held > 0 && held.saturating_add(len) > self.limits.bytes {
             return Err(Refusal::TooManyBytes(self.limits.bytes));
         }
         Ok(())
@@ -276,21 +284,24 @@ impl Connection {
                 }
                 State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(stream) => {
-                        self.backoff.reset();
+                        self.is_proven = false;
                         self.heard = now;
                         self.progressed = now;
                         self.state = State::Open(stream);
                     }
                     Err(error) => {
-                        let wait = self.backoff.next(random);
-                        let until = now + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-                        let reason = Rc::from(error.to_string());
-                        self.state = State::Waiting { until, reason };
+                        self.back_off(now, random, Rc::from(error.to_string()));
                         return Poll::Ready(Err(error));
                     }
                 },
             }
         }
+    }
+
+    /// Gives the connection up for a while; requests are refused with `reason` until it is tried again.
+    pub fn back_off(&mut self, now: Nanos, random: u64, reason: Rc<str>) {
+        let until = now + nanos(self.backoff.next(random));
+        self.state = State::Waiting { until, reason };
     }
 
     /// Reads into `scratch`.
@@ -325,10 +336,14 @@ impl Connection {
     ) -> Result<Option<(Pending, Piece<'a>, &'a ByteQueue)>, Loss> {
         let Some(pending) = self.fifo.front().copied() else {
             if *position < fresh.len() {
-                return Err(Loss::Malformed("a reply to no request".to_owned()));
+                return Err(unasked(&fresh[*position..]));
             }
             return Ok(None);
         };
+        if pending.start >= self.written && *position < fresh.len() {
+            // Not a byte of the request was written: taking this for its reply would shift all that follow.
+            return Err(unasked(&fresh[*position..]));
+        }
         let decoder = &mut self.decoder;
         let piece = self.intake.next(fresh, position, |bytes| {
             decoder.decode(bytes, pending.expect)
@@ -337,6 +352,10 @@ impl Connection {
             return Ok(None);
         };
         self.fifo.pop_front();
+        if !self.is_proven {
+            self.is_proven = true;
+            self.backoff.reset();
+        }
         Ok(Some((pending, piece, &self.outbox)))
     }
 
@@ -429,13 +448,13 @@ impl Connection {
         if let State::Waiting { until, .. } = &self.state {
             return (!self.fifo.is_empty()).then_some(*until);
         }
-        let front = self.fifo.front()?;
+        self.fifo.front()?;
         let deadline = self
             .fifo
             .iter()
             .find(|pending| !pending.ticket.is_nobody())
             .map(|pending| pending.queued + nanos(bounds.read));
-        let dead = self.heard.max(front.queued) + nanos(bounds.dead_after);
+        let dead = self.heard + nanos(bounds.dead_after);
         let stalled =
             (self.written < self.outbox.end()).then(|| self.progressed + nanos(bounds.write));
         [deadline, Some(dead), stalled].into_iter().flatten().min()
@@ -443,10 +462,10 @@ impl Connection {
 
     /// Returns why the connection is to be given up, if it is.
     pub fn verdict(&self, now: Nanos, bounds: &Bounds) -> Option<Loss> {
-        let (State::Open(_), Some(front)) = (&self.state, self.fifo.front()) else {
+        if !matches!(self.state, State::Open(_)) || self.fifo.is_empty() {
             return None;
-        };
-        if self.heard.max(front.queued) + nanos(bounds.dead_after) <= now {
+        }
+        if self.heard + nanos(bounds.dead_after) <= now {
             return Some(Loss::Dead(bounds.dead_after));
         }
         let stalled =
@@ -486,6 +505,11 @@ impl Connection {
     /// Returns whether the connection was retired and has nothing left to do.
     pub fn is_finished(&self) -> bool {
         self.retired && self.fifo.is_empty()
+    }
+
+    /// Returns whether the connection that is open, or was last, has answered a request.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
     }
 
     /// Returns whether the connection is open.
@@ -548,6 +572,15 @@ pub fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos())
         .unwrap_or(Nanos::MAX / 4)
         .min(Nanos::MAX / 4)
+}
+
+/// Bytes shown of what an endpoint says unasked.
+const SHOWN: usize = 100;
+
+fn unasked(fresh: &[u8]) -> Loss {
+    let line = fresh.split(|byte| *byte == b'\r').next().unwrap_or(fresh);
+    let shown = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+    Loss::Malformed(format!("a reply to no request: {shown}"))
 }
 
 impl Decoder {
