@@ -3,7 +3,7 @@
 use std::{cell::RefMut, collections::HashMap};
 
 use super::{
-    CallError, ClusterWorker,
+    CallError, ClusterWorker, Observation,
     nodes::{Nodes, Route},
 };
 use crate::{
@@ -235,6 +235,9 @@ impl<'a> Batch<'a> {
     /// Answers a request with an error of the proxy's own.
     pub fn fail(&mut self, wish: Wish, error: &CallError) {
         self.cluster.metrics.errors_total.inc();
+        if matches!(error, CallError::NoOwner { .. }) {
+            self.cluster.observe(Observation::Doubt);
+        }
         let wire = self.cluster.settings_ref().wire;
         if wish == Wish::Reply {
             self.replies().answer(|out| error.write(wire, out));

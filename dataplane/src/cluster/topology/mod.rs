@@ -153,3 +153,6 @@ pub(super) fn slots(generation: u64, map: Option<&SlotMap>) -> Topology {
     }
     Topology::slots(generation, endpoints, owners)
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,12 @@ pub(super) struct Task {
     /// When the cluster is to be asked for its slots.
     refresh_at: Option<Instant>,
     refreshed: Option<Instant>,
+    /// A refresh is under way; there is one at a time.
+    is_refreshing: bool,
+    /// The definition names other seeds than before, and they have not answered yet.
+    has_new_seeds: bool,
+    /// Refreshes so far: each begins with another endpoint, so that one that is stuck does not delay them all.
+    turn: usize,
     /// Who waits for the first slot map.
     waiting: Vec<oneshot::Sender<()>>,
     probe_at: Option<Instant>,
@@ -90,6 +96,9 @@ impl Task {
             start: Instant::now(),
             refresh_at: None,
             refreshed: None,
+            is_refreshing: false,
+            has_new_seeds: false,
+            turn: 0,
             waiting: Vec::new(),
             probe_at: None,
             traffic: BTreeMap::new(),
@@ -146,10 +155,15 @@ impl Task {
             Order::SlotMap(map) => {
                 self.slot_map = Some(map);
                 self.refresh_at = None;
+                self.has_new_seeds = false;
             }
             Order::Update(cluster) => {
                 self.health.update(&cluster);
                 self.dial = dial(&cluster);
+                if self.is_cluster() && self.cluster.endpoints() != cluster.endpoints() {
+                    self.has_new_seeds = true;
+                    self.refresh_at = Some(Instant::now());
+                }
                 self.cluster = cluster;
             }
         }
@@ -198,17 +212,22 @@ impl Task {
                 self.publish();
             }
             Done::Refreshed(result) => {
-                self.refreshed = Some(Instant::now());
+                let now = Instant::now();
+                self.refreshed = Some(now);
+                self.is_refreshing = false;
+                let least = now + self.cluster.topology().fetch_min_interval;
+                self.refresh_at = self.refresh_at.map(|at| at.max(least));
                 match result {
                     Ok(map) => {
+                        self.has_new_seeds = false;
                         debug!(cluster = %self.shared.name, slots = map.covered(), "slot map read");
                         self.slot_map = Some(Arc::new(map));
                         self.publish();
                     }
                     Err(error) => {
                         warn!(cluster = %self.shared.name, %error, "slot map not read");
-                        if self.slot_map.is_none() {
-                            self.refresh_at = Some(Instant::now() + PATIENCE);
+                        if self.slot_map.is_none() || self.has_new_seeds {
+                            self.refresh_at = Some(now + PATIENCE);
                         }
                     }
                 }
@@ -229,7 +248,8 @@ impl Task {
         let periodic = periodic
             .zip(self.cluster.topology().fetch_interval)
             .map(|(last, interval)| last + interval);
-        [self.refresh_at, self.probe_at, lease, periodic]
+        let refresh = self.refresh_at.filter(|_| !self.is_refreshing);
+        [refresh, self.probe_at, lease, periodic]
             .into_iter()
             .flatten()
             .min()
@@ -253,7 +273,7 @@ impl Task {
             self.refresh_at.get_or_insert(now);
             self.refreshed = Some(now);
         }
-        if self.refresh_at.is_some_and(|at| at <= now) {
+        if !self.is_refreshing && self.refresh_at.is_some_and(|at| at <= now) {
             self.refresh_at = None;
             self.start_refresh();
         }
@@ -267,25 +287,29 @@ impl Task {
             return;
         };
         let limit = dial.timeout + self.cluster.probing().timeout;
-        let mut candidates: Vec<EndpointAddr> = Vec::new();
-        let known = self.shared.topology.load();
-        let seeds = self
-            .cluster
-            .endpoints()
-            .iter()
-            .map(|endpoint| endpoint.addr());
-        for addr in known
-            .endpoints
-            .iter()
-            .map(|endpoint| &endpoint.addr)
-            .chain(seeds)
-        {
-            if !candidates.contains(addr) {
-                candidates.push(addr.clone());
-            }
-        }
+        let candidates = self.candidates();
+        self.turn = self.turn.wrapping_add(1);
+        self.is_refreshing = true;
         self.work
             .spawn_local(async move { Done::Refreshed(refresh(&dial, &candidates, limit).await) });
+    }
+
+    /// Returns whom to ask for the slots: endpoints in service, then seeds; only seeds when those have changed, as
+    /// the endpoints may belong to another cluster.
+    fn candidates(&self) -> Vec<EndpointAddr> {
+        let known = self.shared.topology.load();
+        let mut candidates: Vec<EndpointAddr> = Vec::new();
+        if !self.has_new_seeds {
+            candidates.extend(known.endpoints.iter().map(|endpoint| endpoint.addr.clone()));
+            let first = self.turn % candidates.len().max(1);
+            candidates.rotate_left(first);
+        }
+        for seed in self.cluster.endpoints() {
+            if !candidates.contains(seed.addr()) {
+                candidates.push(seed.addr().clone());
+            }
+        }
+        candidates
     }
 
     /// Probes what is in doubt or ejected, once a `ping_succ_interval`, unless the control plane does.
@@ -295,10 +319,10 @@ impl Task {
         } else {
             self.health.to_probe()
         };
+        self.probe_at = (!wanting.is_empty()).then(|| now + self.cluster.probing().succ_interval);
         let Ok(dial) = self.dial.as_ref().map(Dial::clone) else {
             return;
         };
-        self.probe_at = (!wanting.is_empty()).then(|| now + self.cluster.probing().succ_interval);
         let limit = self.cluster.probing().timeout;
         let wire = match self.cluster.cache_type() {
             CacheType::Memcache => Wire::Memcache,
