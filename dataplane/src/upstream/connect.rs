@@ -93,9 +93,20 @@ impl Dial {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&reply);
-        Err(ConnectError::Credentials(
-            text.trim_start_matches('-').trim_end().to_owned(),
-        ))
+        let text = text.trim_start_matches('-').trim_end();
+        Err(ConnectError::Credentials(self.without_secrets(text)))
+    }
+
+    /// Blanks what was presented out of an endpoint's words, which reach logs and clients.
+    fn without_secrets(&self, text: &str) -> String {
+        let handshake = String::from_utf8_lossy(&self.handshake);
+        // Every other line is a word; the first is the command's name.
+        let words = handshake.split("\r\n").skip(2).step_by(2).skip(1);
+        let mut text = text.to_owned();
+        for word in words.filter(|word| !word.is_empty()) {
+            text = text.replace(word, "(hidden)");
+        }
+        text
     }
 }
 
@@ -111,4 +122,33 @@ pub fn set_options(stream: &TcpStream, keepalive: Option<Duration>) -> io::Resul
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(interval))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn endpoint_that_repeats_the_password_does_not_give_it_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let dial = Dial {
+            timeout: Duration::from_secs(5),
+            keepalive: None,
+            handshake: b"*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\n".to_vec(),
+        };
+        let endpoint = async {
+            let (mut stream, _) = listener.accept().await.expect("accepted");
+            let words = b"-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n";
+            stream.write_all(words).await.expect("written");
+            stream
+        };
+        let addr = format!("127.0.0.1:{port}").parse().expect("an address");
+        let (opened, _stream) = tokio::join!(dial.open(addr), endpoint);
+        let text = opened.expect_err("refused").to_string();
+        assert!(text.contains("unknown command"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }
