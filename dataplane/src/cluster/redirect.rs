@@ -79,15 +79,18 @@ impl Redirected {
 
     /// Returns the address that a redirect names; one without a host means the host that answered.
     fn address(&self, text: &str) -> Option<EndpointAddr> {
-        if let (Some(port), EndpointAddr::Tcp { host, .. }) =
-            (text.strip_prefix(':'), &self.from.addr)
-        {
-            return Some(EndpointAddr::Tcp {
-                host: host.clone(),
-                port: port.parse().ok()?,
-            });
-        }
-        text.parse().ok()
+        let (host, port) = text.rsplit_once(':')?;
+        let host = match (host, &self.from.addr) {
+            ("" | "?", EndpointAddr::Tcp { host, .. }) => host.clone(),
+            ("" | "?", EndpointAddr::Unix(_)) => return None,
+            // Endpoints write IPv6 without brackets.
+            (bare, _) if bare.contains(':') && !bare.starts_with('[') => {
+                return format!("[{bare}]:{port}").parse().ok();
+            }
+            _ => return text.parse().ok(),
+        };
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        Some(EndpointAddr::Tcp { host, port })
     }
 }
 
@@ -349,3 +352,41 @@ mod tests {
         assert_eq!(key_of(&request(&["PING"])), None);
     }
 }
+
+    #[test]
+    fn address_of_a_redirect_is_read_as_endpoints_write_it() {
+        let item = |from: &str| Redirected {
+            pending: Pending {
+                ticket: Ticket::NOBODY,
+                queued: 0,
+                start: 0,
+                len: 0,
+                expect: crate::upstream::Expect::Redis,
+                hops: 0,
+                is_write: false,
+            },
+            request: Vec::new(),
+            reply: Vec::new(),
+            from: Rc::new(Target {
+                addr: from.parse().expect("an address"),
+                label: String::new(),
+            }),
+            action: Action::Later,
+        };
+        for (text, expected) in [
+            ("10.0.0.2:6379", Some("10.0.0.2:6379")),
+            (":6380", Some("10.0.0.1:6380")),
+            ("?:6380", Some("10.0.0.1:6380")),
+            ("fd00::2:6379", Some("[fd00::2]:6379")),
+            ("[fd00::2]:6379", Some("[fd00::2]:6379")),
+            ("cache-2.example:6379", Some("cache-2.example:6379")),
+            ("10.0.0.2", None),
+            (":0", None),
+            ("10.0.0.2:many", None),
+        ] {
+            let address = item("10.0.0.1:6379").address(text);
+            let address = address.map(|address| address.to_string());
+            assert_eq!(address.as_deref(), expected, "{text}");
+        }
+        assert!(item("unix:/run/redis").address(":6379").is_none());
+    }
