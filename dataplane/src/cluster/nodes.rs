@@ -17,6 +17,9 @@ use crate::{
 /// A connection shared by the sessions that append to it and the pump that drives it.
 pub(super) type SharedConnection = Rc<RefCell<Connection>>;
 
+/// Endpoints that redirects may add to those of a topology.
+const MAX_LEARNED: usize = 1024;
+
 /// The endpoints of one cluster as one worker uses them.
 pub(super) struct Nodes {
     cache: Cache<Arc<ArcSwap<Topology>>, Arc<Topology>>,
@@ -154,21 +157,25 @@ impl Nodes {
         }
     }
 
-    /// Returns the number of the endpoint at `addr`, added if it is new.
+    /// Returns the number of the endpoint at `addr`, added if it is new; `None` when redirects named too many.
     pub(super) fn find(
         &mut self,
         addr: &EndpointAddr,
         register: impl Fn(&Target) -> Arc<EndpointMetrics>,
-    ) -> usize {
-        if let Some(index) = self.list.iter().position(|node| node.target.addr == *addr) {
-            return index;
+    ) -> Option<usize> {
+        let known = self.list.iter().position(|node| node.target.addr == *addr);
+        if known.is_some() {
+            return known;
+        }
+        if self.list.len() >= self.topology.endpoints.len() + MAX_LEARNED {
+            return None;
         }
         let target = Target {
             addr: addr.clone(),
             label: addr.to_string(),
         };
         self.list.push(Node::new(target, register));
-        self.list.len() - 1
+        Some(self.list.len() - 1)
     }
 
     /// Returns an endpoint.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use prism_proto::model::EndpointAddr;
 
-use super::{CallError, ClusterWorker, Observation, dispatch::refused, nodes::Route};
+use super::{CallError, ClusterWorker, Observation, dispatch::refused};
 use crate::{
     inflight::{ByteQueue, Finish, Merge, Piece, Ticket},
     protocol::{
@@ -96,6 +96,10 @@ impl Redirected {
 
 /// Does what the endpoint asked for.
 pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
+    if cluster.is_finished() {
+        // Nobody waits, and a connection opened now would never end.
+        return;
+    }
     if item.pending.hops >= MAX_HOPS {
         cluster.metrics.redirect_exhausted_total.inc();
         let error = CallError::Redirects {
@@ -136,7 +140,10 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
 fn moved(cluster: &Rc<ClusterWorker>, slot: u16, addr: &EndpointAddr, item: Redirected) {
     cluster.metrics.moved_total.inc();
     let mut nodes = cluster.nodes.borrow_mut();
-    let node = nodes.find(addr, |target| cluster.register(target));
+    let Some(node) = nodes.find(addr, |target| cluster.register(target)) else {
+        drop(nodes);
+        return answer(cluster, &item);
+    };
     let is_news = nodes.learn(slot, node);
     drop(nodes);
     if is_news {
@@ -153,7 +160,10 @@ fn ask(cluster: &Rc<ClusterWorker>, addr: &EndpointAddr, item: Redirected) {
         .nodes
         .borrow_mut()
         .find(addr, |target| cluster.register(target));
-    resend(cluster, node, item, ASKING);
+    match node {
+        Some(node) => resend(cluster, node, item, ASKING),
+        None => answer(cluster, &item),
+    }
 }
 
 /// Sends a request to an endpoint, right behind `first`; one that cannot be reached is tried again later.
@@ -200,19 +210,19 @@ fn later(cluster: &Rc<ClusterWorker>, item: Redirected) {
 
 /// Sends a request that waited to whoever should have it now.
 pub(super) fn again(cluster: &Rc<ClusterWorker>, item: Redirected) {
-    let route = match key_of(&item.request) {
-        Some(key) => cluster.nodes.borrow().route(key, cluster.name()),
-        None => Ok(Route {
-            node: cluster
-                .nodes
-                .borrow_mut()
-                .find(&item.from.addr, |target| cluster.register(target)),
-            unit: 0,
-        }),
+    let node = match key_of(&item.request) {
+        Some(key) => {
+            let route = cluster.nodes.borrow().route(key, cluster.name());
+            route.ok().map(|route| route.node)
+        }
+        None => {
+            let mut nodes = cluster.nodes.borrow_mut();
+            nodes.find(&item.from.addr, |target| cluster.register(target))
+        }
     };
-    match route {
-        Ok(route) => resend(cluster, route.node, item, &[]),
-        Err(_) => later(cluster, item),
+    match node {
+        Some(node) => resend(cluster, node, item, &[]),
+        None => later(cluster, item),
     }
 }
 
@@ -351,7 +361,6 @@ mod tests {
         );
         assert_eq!(key_of(&request(&["PING"])), None);
     }
-}
 
     #[test]
     fn address_of_a_redirect_is_read_as_endpoints_write_it() {
@@ -390,3 +399,4 @@ mod tests {
         }
         assert!(item("unix:/run/redis").address(":6379").is_none());
     }
+}

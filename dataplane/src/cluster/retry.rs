@@ -17,6 +17,9 @@ use crate::upstream::{Nanos, WorkerContext, nanos};
 /// Requests that may wait at once, per cluster and worker.
 const CAPACITY: usize = 4096;
 
+/// Bytes of requests that may wait at once, per cluster and worker.
+const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
+
 /// Cost of one retry, in the unit that requests earn percents of.
 const PRICE: u32 = 100;
 
@@ -29,6 +32,8 @@ const WAIT: Duration = Duration::from_millis(20);
 /// Requests that wait to be tried again, inside the retry budget.
 pub(super) struct Retries {
     queue: RefCell<Vec<Delayed>>,
+    /// Bytes of the requests in the queue.
+    held: Cell<usize>,
     changed: Notify,
     credit: Cell<u32>,
 }
@@ -42,6 +47,7 @@ impl Default for Retries {
     fn default() -> Self {
         Self {
             queue: RefCell::default(),
+            held: Cell::new(0),
             changed: Notify::new(),
             credit: Cell::new(SAVINGS / 10),
         }
@@ -68,12 +74,15 @@ impl Retries {
         let jitter = context.random() % nanos(WAIT);
         let due = context.clock.now() + nanos(wait) + jitter;
         let credit = self.credit.get();
-        if due >= deadline || credit < PRICE || self.queue.borrow().len() >= CAPACITY {
+        let held = self.held.get() + item.request.len();
+        let is_full = self.queue.borrow().len() >= CAPACITY || held > CAPACITY_BYTES;
+        if due >= deadline || credit < PRICE || is_full {
             return Err(Box::new(item));
         }
         self.credit.set(credit - PRICE);
+        self.held.set(held);
         // Waiting is bounded by the deadline, so only redirects count as hops.
-        item.pending.hops = item.pending.hops.min(redirect::MAX_HOPS - 2);
+        item.pending.hops = item.pending.hops.min(redirect::MAX_HOPS / 2);
         self.queue.borrow_mut().push(Delayed { due, item });
         self.changed.notify_one();
         Ok(())
@@ -95,6 +104,8 @@ impl Retries {
             .into_iter()
             .partition(|delayed| delayed.due <= now);
         *queue = rest;
+        self.held
+            .set(queue.iter().map(|delayed| delayed.item.request.len()).sum());
         let due: Vec<Delayed> = due;
         due.into_iter().map(|delayed| delayed.item).collect()
     }
@@ -103,8 +114,10 @@ impl Retries {
 /// Tries requests again when they are due; ends with the cluster.
 pub(super) async fn run(cluster: Rc<ClusterWorker>) {
     loop {
+        if cluster.is_finished() {
+            return;
+        }
         match cluster.retries.next_due() {
-            None if cluster.is_finished() => return,
             None => cluster.retries.changed.notified().await,
             Some(due) => {
                 let due = cluster.context.clock.instant(due);
