@@ -10,6 +10,9 @@ use crate::upstream::{Nanos, nanos};
 /// Time between two sweeps, and so the accuracy of what they watch.
 const PERIOD: Duration = Duration::from_millis(250);
 
+/// Time after which the sessions of a cluster that was closed end wherever they are.
+const FAREWELL: Duration = Duration::from_secs(30);
+
 /// Silence after which a session's buffers are given back.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -17,9 +20,15 @@ const QUIET: Duration = Duration::from_millis(500);
 pub(super) async fn run(cluster: Rc<ClusterWorker>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut closing = None;
     while !cluster.is_finished() {
         ticks.tick().await;
         let now = cluster.context.clock.read();
+        cluster.adopt();
+        if cluster.is_closing() {
+            closing.get_or_insert(now);
+        }
+        let is_closed = closing.is_some_and(|since| since + nanos(FAREWELL) <= now);
         let runtime = cluster.runtime();
         let timeouts = runtime.cluster.timeouts();
         let bounds = Bounds {
@@ -27,6 +36,10 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
             write: nanos(timeouts.write),
         };
         cluster.table.borrow_mut().sweep(|replies| {
+            if is_closed {
+                replies.quiet.is_overdue = true;
+                return true;
+            }
             let is_idle = replies.in_flight() == 0 && replies.unsent() == 0;
             bounds.look(&mut replies.quiet, is_idle, now)
         });

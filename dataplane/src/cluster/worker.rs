@@ -142,13 +142,23 @@ impl ClusterWorker {
 
     /// Begins a batch of requests of the session that holds `ticket`.
     pub fn batch(&self, ticket: Ticket) -> Batch<'_> {
+        self.adopt();
+        Batch::new(
+            self,
+            self.nodes.borrow_mut(),
+            self.table.borrow_mut(),
+            ticket,
+        )
+    }
+
+    /// Puts the newest topology in use; connections to endpoints that are gone end once they are answered.
+    pub(super) fn adopt(&self) {
         let mut nodes = self.nodes.borrow_mut();
         if let Some(topology) = nodes.newer() {
             let gone = nodes.adopt(topology, |target| self.register(target));
             self.moved();
             retire(gone);
         }
-        Batch::new(self, nodes, self.table.borrow_mut(), ticket)
     }
 
     /// Returns what the definition says, for the time of one look.

@@ -67,6 +67,10 @@ impl Listener {
         }
         // A client in the queue has connected already and would see a reset.
         while let Ok(accepted) = timeout(Duration::ZERO, self.socket.accept()).await {
+            // Without descriptors left, those in the queue cannot be served before the socket closes.
+            if accepted.as_ref().is_err_and(is_exhausted) {
+                return;
+            }
             self.take(accepted).await;
         }
     }
