@@ -10,3 +10,6 @@ mod session;
 
 pub use listener::{ListenSocket, Listener};
 pub use session::{Next, Protocol, Session};
+
+#[cfg(test)]
+mod tests;
