@@ -92,6 +92,16 @@ fn rooms_use_only_those_to_their_left() {
 }
 
 #[test]
+fn house_is_as_drawn() {
+    let (readme, files) = (tree::read("README.md"), tree::files("rs"));
+    let found: Vec<_> = layers::ROOMS
+        .iter()
+        .flat_map(|(krate, _)| picture::differences(krate, &readme, &files))
+        .collect();
+    assert_none("the README's picture", &found);
+}
+
+#[test]
 fn fenced_crates_stay_inside() {
     check("fences", "rs", layers::fence_violations);
 }

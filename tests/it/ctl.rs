@@ -369,3 +369,16 @@ fn dev_runs_a_fleet_and_ends_it() {
             .all(|address| prism_tests::raw::Raw::open(address).is_err())
     );
 }
+
+#[test]
+fn examples_are_valid() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples");
+    let mut found = 0;
+    for entry in std::fs::read_dir(&folder).expect("there are examples") {
+        let path = entry.expect("the folder is readable").path();
+        let output = ctl(&["validate", "-f", &path.to_string_lossy()], "");
+        assert_code(&output, 0);
+        found += 1;
+    }
+    assert!(found >= 3, "{found} examples");
+}

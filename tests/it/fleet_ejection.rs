@@ -12,7 +12,6 @@ use crate::pool::servers;
 struct Probing {
     lines: String,
     bound: Duration,
-    warm_up: Duration,
 }
 
 impl Probing {
@@ -25,7 +24,6 @@ impl Probing {
         Self {
             lines,
             bound: Duration::from_millis(bound),
-            warm_up: Duration::from_millis(3 * interval_ms + 1000),
         }
     }
 }
@@ -48,7 +46,7 @@ struct Pool {
 
 impl Pool {
     fn start(probing: &Probing, more: &str) -> Self {
-        let fleet = Fleet::start(2);
+        let mut fleet = Fleet::start(2);
         let endpoints = Redis::start_many(3);
         let (listen, at) = fleet.listener();
         let lines = format!("{}\n{more}", probing.lines);
@@ -72,7 +70,9 @@ impl Pool {
         let held = |endpoint| keys.iter().any(|(_, holder)| *holder == endpoint);
         assert!((0..3).all(held), "every endpoint holds keys");
         // No endpoint is ejected before the control plane knows its fleet.
-        std::thread::sleep(probing.warm_up);
+        wait::until("the control plane is warm", Duration::from_secs(60), || {
+            fleet.control.process().log().contains("WARMED_UP")
+        });
         Self {
             fleet,
             endpoints,

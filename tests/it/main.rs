@@ -3,8 +3,10 @@
 mod bootstrap;
 mod ctl;
 mod exposure;
+mod flapping;
 mod fleet_apply;
 mod fleet_faults;
+mod grpc;
 mod harness;
 mod limits;
 mod memcached;
@@ -12,3 +14,4 @@ mod nutcracker_placement;
 mod pool;
 mod redis_cluster;
 mod redis_mixed_load;
+mod settings;

@@ -31,7 +31,7 @@ pub(crate) fn rooms(readme: &str) -> BTreeSet<String> {
                 _ => listed = line.to_owned(),
             },
             _ if listed.is_empty() => {}
-            _ => listed = format!("{listed} {line}"),
+            _ => listed = format!("{listed} · {line}"),
         }
     }
     rooms
