@@ -6,16 +6,19 @@ mod backoff;
 mod connect;
 mod connection;
 mod context;
+mod decoder;
 mod ejection;
+mod pending;
 mod probe;
 mod stream;
 
 pub use backoff::Backoff;
 pub use connect::{ConnectError, Dial, set_options};
-pub use connection::{
-    Bounds, Connection, Expect, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
-};
+pub use connection::Connection;
 pub use context::{Clock, Nanos, WorkerContext};
 pub use ejection::{Detector, may_eject};
+pub use pending::{
+    Bounds, Expect, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
+};
 pub use probe::{ask, probe};
 pub use stream::Stream;

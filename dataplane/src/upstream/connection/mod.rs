@@ -11,106 +11,23 @@
 use std::{
     collections::VecDeque,
     future::Future,
-    io::{self, IoSlice},
+    io::IoSlice,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
-use prism_proto::model::EndpointAddr;
-
-use super::{Backoff, ConnectError, Dial, Nanos, Stream};
+use super::{
+    Backoff, ConnectError, Dial, Loss, Nanos, Pending, QueueLimits, Stream, Target, Unsent, Wire,
+    decoder::Decoder, nanos,
+};
 use crate::{
-    inflight::{ByteQueue, Intake, MAX_SLICES, Piece, Ticket},
-    protocol::{
-        memcache,
-        message::{Limits, Progress},
-        redis::reply::ReplyDecoder,
-    },
+    inflight::{ByteQueue, Intake, MAX_SLICES, Piece},
+    protocol::message::Limits,
 };
 
-/// The endpoint a connection leads to.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Where it is.
-    pub addr: EndpointAddr,
-    /// How people are told of it.
-    pub label: String,
-}
-
-/// What kind of reply a request brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// One line of Memcached.
-    Line,
-    /// One Redis reply.
-    Redis,
-    /// The values of a Memcached retrieval, up to `END`.
-    Values,
-}
-
-/// A request that waits for its reply.
-#[derive(Clone, Copy, Debug)]
-pub struct Pending {
-    /// Whose it is.
-    pub ticket: Ticket,
-    /// When it was first queued upstream; its deadline counts from here, resends included.
-    pub queued: Nanos,
-    /// Where its bytes begin in the outbox.
-    pub start: u64,
-    /// How many bytes it has.
-    pub len: u32,
-    /// What its reply looks like.
-    pub expect: Expect,
-    /// How often it was redirected.
-    pub hops: u8,
-    /// Whether it may change data.
-    pub is_write: bool,
-}
-
-/// Why a request was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The endpoint cannot be reached; the text says why.
-    Down(Rc<str>),
-    /// Too many bytes wait already; the limit.
-    TooManyBytes(usize),
-    /// Too many requests wait already; the limit.
-    TooManyRequests(usize),
-}
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Loss {
-    /// The endpoint closed it.
-    #[error("closed the connection")]
-    Closed,
-    /// It could not be opened.
-    #[error("{0}")]
-    Connect(#[from] ConnectError),
-    /// Requests waited and not a byte came.
-    #[error("was silent for {0:?}")]
-    Dead(Duration),
-    /// The operating system said so.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The endpoint sent what the protocol does not allow.
-    #[error("sent a malformed reply: {0}")]
-    Malformed(String),
-    /// Pending bytes did not move.
-    #[error("took no bytes for {0:?}")]
-    Stalled(Duration),
-}
-
-/// Bounds of what is queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueLimits {
-    /// Requests.
-    pub requests: usize,
-    /// Bytes.
-    pub bytes: usize,
-}
+mod deadline;
+mod queue;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>>>>;
 
@@ -119,11 +36,6 @@ enum State {
     Opening(Opening),
     Open(Stream),
     Waiting { until: Nanos, reason: Rc<str> },
-}
-
-enum Decoder {
-    Memcache(memcache::reply::ReplyDecoder),
-    Redis(ReplyDecoder),
 }
 
 /// One connection, from before it is first opened until it is given up.
@@ -181,85 +93,6 @@ impl Connection {
             woken: false,
             retired: false,
         }
-    }
-
-    /// Queues a request and wakes the pump.
-    ///
-    /// `pending.start` and `pending.len` are filled in here. Cancel safe.
-    ///
-    /// # Errors
-    /// [`Refusal`] at once when the endpoint is down or a bound is reached; nothing is queued then.
-    pub fn enqueue(
-        &mut self,
-        request: Piece<'_>,
-        pending: Pending,
-        now: Nanos,
-    ) -> Result<(), Refusal> {
-        self.admit(request.bytes().len(), now)?;
-        self.push(request, pending, now);
-        Ok(())
-    }
-
-    /// Queues a request with another right before it whose reply is dropped, both or none.
-    ///
-    /// # Errors
-    /// As [`Connection::enqueue`].
-    pub fn enqueue_behind(
-        &mut self,
-        first: &[u8],
-        request: Piece<'_>,
-        pending: Pending,
-        now: Nanos,
-    ) -> Result<(), Refusal> {
-        self.admit(first.len() + request.bytes().len(), now)?;
-        let nobody = Pending {
-            ticket: Ticket::NOBODY,
-            ..pending
-        };
-        self.push(Piece::Borrowed(first), nobody, now);
-        self.push(request, pending, now);
-        Ok(())
-    }
-
-    fn push(&mut self, request: Piece<'_>, pending: Pending, now: Nanos) {
-        let start = self.outbox.end();
-        let len = u32::try_from(request.bytes().len()).expect("a request is smaller than 4 GiB");
-        match request {
-            Piece::Borrowed(bytes) => self.outbox.push(bytes),
-            Piece::Shared(bytes) => self.outbox.push_shared(bytes),
-        }
-        if self.fifo.is_empty() {
-            // Nothing was to come or to go before.
-            self.progressed = self.progressed.max(now);
-            self.heard = self.heard.max(now);
-        }
-        // One that was sent elsewhere first has less time left than others.
-        self.is_early |= pending.hops > 0;
-        self.fifo.push_back(Pending {
-            start,
-            len,
-            ..pending
-        });
-        self.wake();
-    }
-
-    fn admit(&self, len: usize, now: Nanos) -> Result<(), Refusal> {
-        match &self.state {
-            State::Waiting { until, reason } if *until > now => {
-                return Err(Refusal::Down(Rc::clone(reason)));
-            }
-            _ => {}
-        }
-        if self.fifo.len() >= self.limits.requests {
-            return Err(Refusal::TooManyRequests(self.limits.requests));
-        }
-        let answered = self.fifo.front().map_or(self.written, |front| front.start);
-        let held = self.outbox.end() - answered.min(self.written);
-        let held = usize::try_from(held).unwrap_or(usize::MAX);
-        if held > 0 && held.saturating_add(len) > self.limits.bytes {
-            return Err(Refusal::TooManyBytes(self.limits.bytes));
-        }
-        Ok(())
     }
 
     /// Opens the connection if need be.
@@ -430,49 +263,6 @@ impl Connection {
         lost
     }
 
-    /// Takes the tickets of requests whose deadline has passed; their replies are dropped when they come.
-    pub fn expire(&mut self, now: Nanos, limit: Duration) -> Vec<Pending> {
-        let limit = nanos(limit);
-        let mut late = Vec::new();
-        for pending in &mut self.fifo {
-            if !pending.ticket.is_nobody() && pending.queued + limit <= now {
-                late.push(*pending);
-                pending.ticket = Ticket::NOBODY;
-            }
-        }
-        late
-    }
-
-    /// Returns when the connection next needs a look: a deadline, silence, a stall, the end of a backoff.
-    pub fn next_check(&self, bounds: &Bounds) -> Option<Nanos> {
-        if let State::Waiting { until, .. } = &self.state {
-            return (!self.fifo.is_empty()).then_some(*until);
-        }
-        self.fifo.front()?;
-        let deadline = self
-            .fifo
-            .iter()
-            .find(|pending| !pending.ticket.is_nobody())
-            .map(|pending| pending.queued + nanos(bounds.read));
-        let dead = self.heard + nanos(bounds.dead_after);
-        let stalled =
-            (self.written < self.outbox.end()).then(|| self.progressed + nanos(bounds.write));
-        [deadline, Some(dead), stalled].into_iter().flatten().min()
-    }
-
-    /// Returns why the connection is to be given up, if it is.
-    pub fn verdict(&self, now: Nanos, bounds: &Bounds) -> Option<Loss> {
-        if !matches!(self.state, State::Open(_)) || self.fifo.is_empty() {
-            return None;
-        }
-        if self.heard + nanos(bounds.dead_after) <= now {
-            return Some(Loss::Dead(bounds.dead_after));
-        }
-        let stalled =
-            self.written < self.outbox.end() && self.progressed + nanos(bounds.write) <= now;
-        stalled.then_some(Loss::Stalled(bounds.write))
-    }
-
     /// Remembers whom to wake; to be called at the start of each poll of the pump.
     pub fn listen(&mut self, waker: &Waker) {
         self.woken = false;
@@ -538,42 +328,6 @@ impl Connection {
     }
 }
 
-/// How long things may take on a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// From queued to reply complete.
-    pub read: Duration,
-    /// No progress of pending bytes.
-    pub write: Duration,
-    /// Requests queued and not a byte received.
-    pub dead_after: Duration,
-}
-
-/// Which protocol an endpoint speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
-    /// Memcached text.
-    Memcache,
-    /// Redis.
-    Redis,
-}
-
-/// What becomes of requests that were not sent when a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsent {
-    /// They are given up with the rest.
-    Drop,
-    /// They wait for the next connection.
-    Keep,
-}
-
-/// Returns `duration` in the unit of the worker's clock.
-pub fn nanos(duration: Duration) -> Nanos {
-    u64::try_from(duration.as_nanos())
-        .unwrap_or(Nanos::MAX / 4)
-        .min(Nanos::MAX / 4)
-}
-
 /// Bytes shown of what an endpoint says unasked.
 const SHOWN: usize = 100;
 
@@ -581,37 +335,4 @@ fn unasked(fresh: &[u8]) -> Loss {
     let line = fresh.split(|byte| *byte == b'\r').next().unwrap_or(fresh);
     let shown = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
     Loss::Malformed(format!("a reply to no request: {shown}"))
-}
-
-impl Decoder {
-    fn new(wire: Wire, limits: Limits) -> Self {
-        match wire {
-            Wire::Memcache => Self::Memcache(memcache::reply::ReplyDecoder::new(limits)),
-            Wire::Redis => Self::Redis(ReplyDecoder::new(limits)),
-        }
-    }
-
-    fn kind(&self) -> Wire {
-        match self {
-            Self::Memcache(_) => Wire::Memcache,
-            Self::Redis(_) => Wire::Redis,
-        }
-    }
-
-    fn decode(&mut self, bytes: &[u8], expect: Expect) -> Result<Progress, Loss> {
-        match self {
-            Self::Redis(decoder) => decoder
-                .decode(bytes)
-                .map_err(|error| Loss::Malformed(error.to_string())),
-            Self::Memcache(decoder) => {
-                let expect = match expect {
-                    Expect::Values => memcache::reply::Expect::Retrieval,
-                    Expect::Line | Expect::Redis => memcache::reply::Expect::Line,
-                };
-                decoder
-                    .decode(expect, bytes)
-                    .map_err(|error| Loss::Malformed(error.to_string()))
-            }
-        }
-    }
 }

@@ -1,0 +1,47 @@
+//! Delimiting replies in the protocol an endpoint speaks.
+
+use super::{Expect, Loss, Wire};
+use crate::protocol::{
+    memcache,
+    message::{Limits, Progress},
+    redis::reply::ReplyDecoder,
+};
+
+/// Delimits the replies of one connection.
+pub(super) enum Decoder {
+    Memcache(memcache::reply::ReplyDecoder),
+    Redis(ReplyDecoder),
+}
+
+impl Decoder {
+    pub(super) fn new(wire: Wire, limits: Limits) -> Self {
+        match wire {
+            Wire::Memcache => Self::Memcache(memcache::reply::ReplyDecoder::new(limits)),
+            Wire::Redis => Self::Redis(ReplyDecoder::new(limits)),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Wire {
+        match self {
+            Self::Memcache(_) => Wire::Memcache,
+            Self::Redis(_) => Wire::Redis,
+        }
+    }
+
+    pub(super) fn decode(&mut self, bytes: &[u8], expect: Expect) -> Result<Progress, Loss> {
+        match self {
+            Self::Redis(decoder) => decoder
+                .decode(bytes)
+                .map_err(|error| Loss::Malformed(error.to_string())),
+            Self::Memcache(decoder) => {
+                let expect = match expect {
+                    Expect::Values => memcache::reply::Expect::Retrieval,
+                    Expect::Line | Expect::Redis => memcache::reply::Expect::Line,
+                };
+                decoder
+                    .decode(expect, bytes)
+                    .map_err(|error| Loss::Malformed(error.to_string()))
+            }
+        }
+    }
+}

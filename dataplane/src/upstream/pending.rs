@@ -1,0 +1,126 @@
+//! Requests that wait for replies: what is known of each, what bounds them, why they are refused or lost.
+
+use std::{io, rc::Rc, time::Duration};
+
+use prism_proto::model::EndpointAddr;
+
+use super::{ConnectError, Nanos};
+use crate::inflight::Ticket;
+
+/// The endpoint a connection leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it is.
+    pub addr: EndpointAddr,
+    /// How people are told of it.
+    pub label: String,
+}
+
+/// What kind of reply a request brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// One line of Memcached.
+    Line,
+    /// One Redis reply.
+    Redis,
+    /// The values of a Memcached retrieval, up to `END`.
+    Values,
+}
+
+/// A request that waits for its reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// Whose it is.
+    pub ticket: Ticket,
+    /// When it was first queued upstream; its deadline counts from here, resends included.
+    pub queued: Nanos,
+    /// Where its bytes begin in the outbox.
+    pub start: u64,
+    /// How many bytes it has.
+    pub len: u32,
+    /// What its reply looks like.
+    pub expect: Expect,
+    /// How often it was redirected.
+    pub hops: u8,
+    /// Whether it may change data.
+    pub is_write: bool,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The endpoint cannot be reached; the text says why.
+    Down(Rc<str>),
+    /// Too many bytes wait already; the limit.
+    TooManyBytes(usize),
+    /// Too many requests wait already; the limit.
+    TooManyRequests(usize),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Loss {
+    /// The endpoint closed it.
+    #[error("closed the connection")]
+    Closed,
+    /// It could not be opened.
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    /// Requests waited and not a byte came.
+    #[error("was silent for {0:?}")]
+    Dead(Duration),
+    /// The operating system said so.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The endpoint sent what the protocol does not allow.
+    #[error("sent a malformed reply: {0}")]
+    Malformed(String),
+    /// Pending bytes did not move.
+    #[error("took no bytes for {0:?}")]
+    Stalled(Duration),
+}
+
+/// Bounds of what is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Requests.
+    pub requests: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// How long things may take on a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// From queued to reply complete.
+    pub read: Duration,
+    /// No progress of pending bytes.
+    pub write: Duration,
+    /// Requests queued and not a byte received.
+    pub dead_after: Duration,
+}
+
+/// Which protocol an endpoint speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Memcached text.
+    Memcache,
+    /// Redis.
+    Redis,
+}
+
+/// What becomes of requests that were not sent when a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// They are given up with the rest.
+    Drop,
+    /// They wait for the next connection.
+    Keep,
+}
+
+/// Returns `duration` in the unit of the worker's clock.
+pub fn nanos(duration: Duration) -> Nanos {
+    u64::try_from(duration.as_nanos())
+        .unwrap_or(Nanos::MAX / 4)
+        .min(Nanos::MAX / 4)
+}
