@@ -8,6 +8,9 @@ use prism_tests::{
 
 use crate::pool::servers;
 
+/// Waits end as soon as their condition holds; a prober that slipped abstains for 30 s.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Probe settings and the longest time from a kill to the last data plane's ejection that they allow.
 struct Probing {
     lines: String,
@@ -102,20 +105,35 @@ impl Pool {
     }
 }
 
-#[test]
-fn killed_endpoint_is_ejected_in_time_and_comes_back() {
-    let probing = probing();
-    let mut pool = Pool::start(&probing, "");
+/// Kills an endpoint and returns how long both data planes took to eject it.
+fn time_ejection(pool: &mut Pool) -> Duration {
     assert_eq!(pool.ask_all(0), 0);
     pool.endpoints[0].process().kill();
     let killed = Instant::now();
     assert!(pool.ask_all(0) > 0, "its keys fail until it is ejected");
-    wait::until(
-        "both data planes eject",
-        probing.bound + Duration::from_secs(10),
-        || pool.ask_all(0) == 0,
-    );
-    let took = killed.elapsed();
+    wait::until("both data planes eject", PATIENCE, || pool.ask_all(0) == 0);
+    killed.elapsed()
+}
+
+#[test]
+fn killed_endpoint_is_ejected_in_time_and_comes_back() {
+    let probing = probing();
+    let mut pool = Pool::start(&probing, "");
+    let mut took = time_ejection(&mut pool);
+    // A prober that stood still, on a machine that is busy with other things, abstains: try again.
+    for _ in 0..3 {
+        if !pool
+            .fleet
+            .control
+            .process()
+            .log()
+            .contains("PROBER_SLIPPED")
+        {
+            break;
+        }
+        pool = Pool::start(&probing, "");
+        took = time_ejection(&mut pool);
+    }
     assert!(
         took <= probing.bound,
         "took {took:?}, allowed {:?}",
@@ -125,18 +143,15 @@ fn killed_endpoint_is_ejected_in_time_and_comes_back() {
     assert!(endpoints.contains("ejected"), "{endpoints}");
 
     pool.endpoints[0].restart();
-    wait::until(
-        "it is back on both data planes",
-        Duration::from_secs(60),
-        || {
-            pool.ask_all(0);
-            let size = pool.endpoints[0].ask("DBSIZE");
-            let clean = pool.fleet.json("status")["unhealthy_endpoints"]
-                .as_array()
-                .is_some_and(Vec::is_empty);
-            size != ":0" && clean
-        },
-    );
+    wait::until("it is back on both data planes", PATIENCE, || {
+        pool.ask_all(0);
+        let size = pool.endpoints[0].ask("DBSIZE");
+        let status = pool.fleet.json("status");
+        let is_calm = status["unhealthy_endpoints"]
+            .as_array()
+            .is_some_and(Vec::is_empty);
+        size != ":0" && is_calm
+    });
     assert_eq!(pool.ask_all(0), 0);
 }
 
@@ -145,11 +160,7 @@ fn ejection_outlives_the_control_plane() {
     let probing = probing();
     let mut pool = Pool::start(&probing, "");
     pool.endpoints[0].process().kill();
-    wait::until(
-        "both data planes eject",
-        probing.bound + Duration::from_secs(10),
-        || pool.ask_all(0) == 0,
-    );
+    wait::until("both data planes eject", PATIENCE, || pool.ask_all(0) == 0);
     pool.fleet.control.process().kill();
     let killed = Instant::now();
     // Past the 30 s of its lease, where the test is long.
@@ -192,7 +203,7 @@ fn on_ejection_fail_keeps_keys_where_they_are() {
     let probing = Probing::new(500, 100, 100, 2);
     let mut pool = Pool::start(&probing, "on_ejection = \"fail\"");
     pool.endpoints[0].process().kill();
-    wait::until("the ejection is shown", wait::LIMIT, || {
+    wait::until("the ejection is shown", PATIENCE, || {
         pool.fleet
             .json("get endpoints")
             .to_string()

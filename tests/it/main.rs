@@ -1,10 +1,12 @@
 //! The whole house under test on real servers, one module a behaviour.
 
 mod bootstrap;
+mod clients;
 mod ctl;
 mod exposure;
 mod flapping;
 mod fleet_apply;
+mod fleet_ejection;
 mod fleet_faults;
 mod grpc;
 mod harness;
@@ -14,4 +16,5 @@ mod nutcracker_placement;
 mod pool;
 mod redis_cluster;
 mod redis_mixed_load;
+mod redis_pool;
 mod settings;

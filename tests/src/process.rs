@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait;
 
 /// How much of a log is printed when a test fails.
-const TAIL_BYTES: usize = 2 * 1024;
+const TAIL_BYTES: usize = 6 * 1024;
 
 /// A running program, killed when this is dropped.
 #[derive(Debug)]
