@@ -173,7 +173,9 @@ impl Setting<'_> {
         command
             .arg("-c")
             .arg(self.file("nutcracker.yml", &text)?)
-            .args(["-a", "127.0.0.1", "-s", &self.admin_port.to_string()]);
+            .args(["-a", "127.0.0.1", "-s", &self.admin_port.to_string()])
+            // Its default logs every request, at half as much again per request.
+            .args(["-v", "0"]);
         Ok(command)
     }
 
