@@ -11,7 +11,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, mpsc, oneshot},
     task::spawn_local,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
 use tracing::{error, info, warn};
 
@@ -37,6 +37,8 @@ use crate::{
 const FILE_PERIOD: Duration = Duration::from_secs(1);
 /// Time between two looks at this process's memory.
 const MEMORY_PERIOD: Duration = Duration::from_secs(5);
+/// How long the disk may take at the end.
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long workers may take beyond the drain deadline.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
@@ -118,7 +120,9 @@ impl Control {
                 self.follow_control(&mut follow, &mut signals).await;
                 follow.start_draining();
                 self.drain(&mut signals).await;
-                follow.clean_exit().await;
+                if timeout(EXIT_LIMIT, follow.clean_exit()).await.is_err() {
+                    warn!("the disk is too slow to keep the last state");
+                }
             }
         }
         Ok(())

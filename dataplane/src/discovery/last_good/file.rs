@@ -76,29 +76,43 @@ pub(super) fn encode(snapshot: &Snapshot) -> Vec<u8> {
     bytes
 }
 
-/// Puts `bytes` at `path` so that a crash leaves either the old content or the new, readable by the owner only.
+/// Puts `bytes` at `path` so that a power loss leaves either the old content or the new, readable by the owner only.
 ///
 /// # Errors
 /// When the system refuses; the old content is still there then.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if let Err(error) = written {
-        fs::remove_file(&temporary).ok();
-        return Err(error);
-    }
+    rename_over(path, |temporary| write(temporary, bytes)?.sync_all())?;
     sync_folder(path)
 }
 
-/// Makes a rename or removal in the folder of `path` survive a power loss.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+/// Puts `bytes` at `path` so that the end of this process leaves either the old content or the new.
+///
+/// Waits for no disk: a power loss may leave anything.
+///
+/// # Errors
+/// When the system refuses; the old content is still there then.
+pub(super) fn replace_quickly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    rename_over(path, |temporary| write(temporary, bytes).map(drop))
+}
+
+fn rename_over(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let written = write(&temporary).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        fs::remove_file(&temporary).ok();
+    }
+    written
+}
+
+/// Makes a rename in the folder of `path` survive a power loss.
+fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -106,5 +120,5 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }

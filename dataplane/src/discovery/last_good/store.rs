@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{
     Marks, Pair, PoisonGuard, SnapshotError,
-    file::{encode, read, replace, sync_folder},
+    file::{encode, read, replace, replace_quickly},
 };
 use crate::discovery::{Held, held::version_of};
 
@@ -74,7 +74,7 @@ pub struct Boot {
 #[derive(Debug)]
 pub struct LastGood {
     folder: PathBuf,
-    /// Held while a file is replaced: two writers would share the temporary file.
+    /// Held while a snapshot is replaced: two writers would share the temporary file.
     writing: Mutex<()>,
     /// Locked for as long as this is open.
     _lock: File,
@@ -121,36 +121,40 @@ impl LastGood {
         Ok((store, Boot { held, guard }))
     }
 
-    /// Writes one generation.
+    /// Writes one generation, unless it is on disk already.
     ///
     /// # Errors
     /// When the system refuses; what was there stays.
     pub fn write(&self, generation: Generation, snapshot: &Snapshot) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path(generation);
-        if let Err(SnapshotError::Newer { found }) = read(&path) {
-            // A newer build's state is refused, never deleted: going back up finds it again.
-            fs::rename(&path, path.with_extension(format!("format-{found}")))?;
+        match read(&path) {
+            Ok(written) if written == *snapshot => return Ok(()),
+            Err(SnapshotError::Newer { found }) => {
+                // A newer build's state is refused, never deleted: going back up finds it again.
+                fs::rename(&path, path.with_extension(format!("format-{found}")))?;
+            }
+            Ok(_) | Err(_) => {}
         }
         replace(&path, &encode(snapshot))
     }
 
     /// Writes who is under suspicion and who is quarantined; takes the file away when nobody is.
     ///
+    /// Does not wait for the disk: these marks tell of processes that end, not of power that fails. One writer at a time.
+    ///
     /// # Errors
     /// When the system refuses.
     pub fn write_marks(&self, marks: &Marks) -> io::Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.marks_path();
         if marks.is_empty() {
             return match fs::remove_file(&path) {
-                Ok(()) => sync_folder(&path),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
+                removed => removed,
             };
         }
         let bytes = serde_json::to_vec(marks).map_err(io::Error::other)?;
-        replace(&path, &bytes)
+        replace_quickly(&path, &bytes)
     }
 
     fn read_marks(&self) -> Marks {
