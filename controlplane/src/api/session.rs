@@ -127,6 +127,8 @@ impl Session {
             debug!(dataplane = %self.link.id(), nonce = ack.nonce, "ack answers nothing");
             return;
         }
+        // A frame for what was just put in service came too early, if it came.
+        self.owes_frame = true;
         let lane = LaneLabel {
             lane: lane_name(ack.lane()),
         };

@@ -80,14 +80,6 @@ impl LaneState {
     pub(super) fn settle(&mut self, ack: &Ack) -> Option<Revision> {
         let answers = |push: &InFlight| push.nonce == ack.nonce && push.is_closed();
         let push = self.in_flight.take_if(|push| answers(push))?;
-        if push.full {
-            let sent: BTreeSet<_> = push.items.iter().map(|(name, _)| name).collect();
-            for name in self.table.names() {
-                if !sent.contains(&name) {
-                    self.table.hold(&name, None);
-                }
-            }
-        }
         let nacks = ack.nacks.iter().filter(|nack| nack.kind == kind(self.lane));
         let mut nacks: BTreeMap<_, _> = nacks.map(|nack| (nack.name.as_str(), nack)).collect();
         for (name, sent) in &push.items {

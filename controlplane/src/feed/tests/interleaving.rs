@@ -134,7 +134,10 @@ fn converge(link: &mut Link, world: &mut World, mut now: Duration, seed: u64) {
         }
     }
     link.feed.update(world.commit());
+    let mut messages = 0;
     while !link.down.is_empty() || !link.up.is_empty() {
+        messages += 1;
+        assert!(messages < 10_000, "seed {seed} is never quiet");
         link.deliver_down();
         link.deliver_up(now);
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prism_proto::{
     model::Selector,
-    pb::discovery::v1::{Ack, Lane, Push, ResourceVersion},
+    pb::discovery::v1::{Ack, Lane, Nack, Push, ResourceVersion},
 };
 
 use super::{Feed, Output, push::CHUNK_BYTES};
@@ -207,6 +207,45 @@ fn ack_of_an_unfinished_or_unknown_push_changes_nothing() {
         NOW
     ));
     assert_eq!(feed.standing().behind.len(), 2);
+    let last = pushes(&mut feed).pop().expect("the rest");
+    let stray = Ack {
+        lane: last.lane,
+        nonce: last.nonce + 7,
+        ..Ack::default()
+    };
+    assert!(last.last && !feed.ack(&stray, NOW));
+    assert_eq!(feed.standing().behind.len(), 2);
+}
+
+#[test]
+fn refused_removal_is_sent_again_when_the_cluster_came_and_went() {
+    let mut world = one_cluster();
+    let mut plane = Plane::default();
+    let mut feed = connect(&world, &mut plane);
+    world.remove("a").commit();
+    feed.update(Arc::clone(&world.desired));
+    let push = pushes(&mut feed).remove(0);
+    let refused = Nack {
+        kind: "clusters".into(),
+        name: "a".into(),
+        ..Nack::default()
+    };
+    let ack = Ack {
+        lane: push.lane,
+        nonce: push.nonce,
+        digest: plane.digest(),
+        nacks: vec![refused],
+        ..Ack::default()
+    };
+    assert!(feed.ack(&ack, NOW));
+    assert!(pushes(&mut feed).is_empty());
+    world.put("a", b"one").commit();
+    feed.update(Arc::clone(&world.desired));
+    settle(&mut feed, &mut plane, NOW);
+    world.remove("a").commit();
+    feed.update(Arc::clone(&world.desired));
+    settle(&mut feed, &mut plane, NOW);
+    assert!(plane.held.is_empty() && feed.nacks().count() == 0);
 }
 
 #[test]
@@ -462,12 +501,12 @@ fn feed_that_missed_many_states_catches_up() {
     let mut world = one_cluster();
     let mut plane = Plane::default();
     let mut feed = connect(&world, &mut plane);
+    world.remove("a").commit();
     for step in 0..6000_u32 {
         world
             .put(&format!("c{}", step % 3), &step.to_be_bytes())
             .commit();
     }
-    world.remove("a").commit();
     feed.update(Arc::clone(&world.desired));
     settle(&mut feed, &mut plane, NOW);
     assert_eq!(plane.names("clusters"), ["c0", "c1", "c2"]);

@@ -20,8 +20,11 @@ use prism_proto::{
 };
 use tonic::Code;
 
-use super::rig::{Wire, admin, apply, hello, spec, start, until_state};
-use crate::health::{ClusterVerdict, Verdicts};
+use super::rig::{Wire, admin, apply, hello, options, spec, start, until_state};
+use crate::{
+    health::{ClusterVerdict, Verdicts},
+    server::{Options, Server},
+};
 
 #[tokio::test]
 async fn apply_reaches_the_data_plane_and_status_shows_it() {
@@ -313,6 +316,26 @@ async fn wrong_digest_is_repaired() {
         .await;
     wire.follow_to(&["a"]).await;
     until_state(&server, "dp-1", SyncState::Synced).await;
+}
+
+#[tokio::test]
+async fn acked_push_is_followed_by_a_health_frame_at_once() {
+    let slow = Options {
+        heartbeat: Duration::from_secs(60),
+        ..options()
+    };
+    let mut server = Server::start(slow).await.expect("starts");
+    let observers = server.observe().expect("not taken yet");
+    let mut verdicts = Verdicts::default();
+    let verdict = ClusterVerdict::default();
+    verdicts.clusters.insert("a".into(), verdict);
+    observers.verdicts.send_replace(Arc::new(verdicts));
+    let mut wire = Wire::join(&server, "dp-1").await;
+    until_state(&server, "dp-1", SyncState::Synced).await;
+    apply(&server, vec![spec("a", 9001)]).await;
+    wire.follow_to(&["a"]).await;
+    let frame = wire.next().await;
+    assert!(matches!(frame, Ok(Some(Kind::HealthFrame(_)))), "{frame:?}");
 }
 
 #[tokio::test]
