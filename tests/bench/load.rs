@@ -24,6 +24,9 @@ use crate::{
 /// How long replies may take after the last request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many connections ask for the first time at once: few, since a burst costs some proxies memory for good.
+const WAVE: u64 = 16;
+
 /// Events taken at once, and the token of the timer among them.
 const EVENTS: usize = 256;
 const TIMER: u64 = u64::MAX;
@@ -197,12 +200,15 @@ impl<'a> Generator<'a> {
         let mut events = Vec::with_capacity(EVENTS);
         for at in 0..self.connections.len() {
             self.send(at, 1, 0)?;
-        }
-        while self.tally.replies < self.sent {
-            self.wait(&mut events, nanos(PATIENCE))?;
-            let now = self.now();
-            for event in events.drain(..) {
-                self.receive(event.data.u64() as usize, now)?;
+            let is_last = at + 1 == self.connections.len();
+            let waiting = if is_last { 0 } else { WAVE };
+            let limit = self.now() + nanos(PATIENCE);
+            while self.sent - self.tally.replies > waiting {
+                self.wait(&mut events, limit)?;
+                let now = self.now();
+                for event in events.drain(..) {
+                    self.receive(event.data.u64() as usize, now)?;
+                }
             }
         }
         Ok(())
