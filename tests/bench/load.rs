@@ -1,35 +1,26 @@
 //! The load generator: one thread, any number of connections, closed or open loop.
 
 use std::{
-    io,
-    os::fd::OwnedFd,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
-};
-
-use anyhow::{Context, bail};
-use hdrhistogram::Histogram;
-use prism_tests::dice::Dice;
-use rustix::{
-    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
-    time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec},
 };
 
 use crate::{
     case::Pace,
     connection::Connection,
+    poll::Poll,
     wire::{Dialect, Tally, Template},
 };
+use anyhow::{Context, bail};
+use hdrhistogram::Histogram;
+use prism_tests::dice::Dice;
 
 /// How long replies may take after the last request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many connections ask for the first time at once: few, since a burst costs some proxies memory for good.
 const WAVE: u64 = 16;
-
-/// Events taken at once, and the token of the timer among them.
-const EVENTS: usize = 256;
-const TIMER: u64 = u64::MAX;
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -67,8 +58,9 @@ pub(crate) struct Generator<'a> {
     load: &'a Load<'a>,
     get: Template,
     set: Template,
-    poll: OwnedFd,
-    timer: OwnedFd,
+    poll: Poll,
+    /// Connections with an event; kept to be filled again.
+    ready: Vec<usize>,
     connections: Vec<Connection>,
     /// Bytes read, of whichever connection.
     scratch: Vec<u8>,
@@ -117,17 +109,13 @@ impl<'a> Generator<'a> {
     }
 
     fn open(load: &'a Load<'a>) -> anyhow::Result<Self> {
-        let poll = epoll::create(CreateFlags::CLOEXEC)?;
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        epoll::add(&poll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
+        let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(load.connections);
         for at in 0..load.connections {
             let target = &load.targets[at % load.targets.len()];
             let connection = Connection::open(target, load.dialect)
                 .with_context(|| format!("connection {at} to {}", target.addr))?;
-            let token = EventData::new_u64(at as u64);
-            epoll::add(&poll, connection.stream(), token, EventFlags::IN)?;
+            poll.watch(connection.stream(), at)?;
             connections.push(connection);
         }
         Ok(Self {
@@ -135,7 +123,7 @@ impl<'a> Generator<'a> {
             get: Template::get(load.dialect),
             set: Template::set(load.dialect, load.value_bytes),
             poll,
-            timer,
+            ready: Vec::new(),
             connections,
             scratch: vec![0; 256 * 1024],
             // The same for every peer, so that all see the same requests.
@@ -153,17 +141,16 @@ impl<'a> Generator<'a> {
         for at in 0..self.connections.len() {
             self.send(at, depth, 0)?;
         }
-        let mut events = Vec::with_capacity(EVENTS);
         while self.tally.replies < self.sent {
-            self.wait(&mut events, end + nanos(PATIENCE))?;
+            let ready = self.wait(end + nanos(PATIENCE))?;
             let now = self.now();
-            for event in events.drain(..) {
-                let at = event.data.u64() as usize;
+            for &at in &ready {
                 self.receive(at, now)?;
                 if self.connections[at].is_answered() && now < end {
                     self.send(at, depth, now)?;
                 }
             }
+            self.ready = ready;
         }
         Ok(())
     }
@@ -174,19 +161,13 @@ impl<'a> Generator<'a> {
         let mut due = self.gap(rate);
         let mut next = 0;
         let mut armed = 0;
-        let mut events = Vec::with_capacity(EVENTS);
         while due < end || self.tally.replies < self.sent {
             if armed != due {
-                self.set_timer((due < end).then_some(due))?;
+                let left = due.saturating_sub(self.now());
+                self.poll.set_timer((due < end).then_some(left))?;
                 armed = due;
             }
-            self.wait(&mut events, end + nanos(PATIENCE))?;
-            let now = self.now();
-            for event in events.drain(..) {
-                if event.data.u64() != TIMER {
-                    self.receive(event.data.u64() as usize, now)?;
-                }
-            }
+            let now = self.receive_ready(end + nanos(PATIENCE))?;
             while due <= now && due < end {
                 self.send(next, 1, due)?;
                 next = (next + 1) % self.connections.len();
@@ -197,18 +178,13 @@ impl<'a> Generator<'a> {
     }
 
     fn ask_once(&mut self) -> anyhow::Result<()> {
-        let mut events = Vec::with_capacity(EVENTS);
         for at in 0..self.connections.len() {
             self.send(at, 1, 0)?;
             let is_last = at + 1 == self.connections.len();
             let waiting = if is_last { 0 } else { WAVE };
             let limit = self.now() + nanos(PATIENCE);
             while self.sent - self.tally.replies > waiting {
-                self.wait(&mut events, limit)?;
-                let now = self.now();
-                for event in events.drain(..) {
-                    self.receive(event.data.u64() as usize, now)?;
-                }
+                self.receive_ready(limit)?;
             }
         }
         Ok(())
@@ -243,43 +219,36 @@ impl<'a> Generator<'a> {
         if !connection.flush()? {
             return Ok(());
         }
-        let flags = if connection.is_blocked() {
-            EventFlags::IN | EventFlags::OUT
+        if connection.is_blocked() {
+            self.poll.watch_room(connection.stream(), at)?;
         } else {
-            EventFlags::IN
-        };
-        let token = EventData::new_u64(at as u64);
-        epoll::modify(&self.poll, connection.stream(), token, flags)?;
-        Ok(())
-    }
-
-    /// Waits for events until the time `limit`.
-    fn wait(&mut self, events: &mut Vec<Event>, limit: u64) -> anyhow::Result<()> {
-        let limit = limit.saturating_sub(self.now());
-        let timeout = timespec(limit);
-        match epoll::wait(
-            &self.poll,
-            rustix::buffer::spare_capacity(events),
-            Some(&timeout),
-        ) {
-            Ok(0) if limit == 0 => {
-                let missing = self.sent - self.tally.replies;
-                bail!("{missing} of {} requests were not answered", self.sent)
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(io::Error::from(error).into()),
+            self.poll.forget_room(connection.stream(), at)?;
         }
+        Ok(())
     }
 
-    /// Wakes the generator at the time `until`, or not any more.
-    fn set_timer(&self, until: Option<u64>) -> anyhow::Result<()> {
-        let left = until.map_or(0, |until| until.saturating_sub(self.now()).max(1));
-        let once = Itimerspec {
-            it_interval: timespec(0),
-            it_value: timespec(left),
-        };
-        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
+    /// Waits for replies until the time `limit`, takes them, and returns when they came.
+    fn receive_ready(&mut self, limit: u64) -> anyhow::Result<u64> {
+        let ready = self.wait(limit)?;
+        let now = self.now();
+        for &at in &ready {
+            self.receive(at, now)?;
+        }
+        self.ready = ready;
+        Ok(now)
+    }
+
+    /// Waits until the time `limit` for connections that have an event.
+    fn wait(&mut self, limit: u64) -> anyhow::Result<Vec<usize>> {
+        let mut ready = mem::take(&mut self.ready);
+        ready.clear();
+        let left = limit.saturating_sub(self.now());
+        self.poll.wait(left, &mut ready)?;
+        if left == 0 && ready.is_empty() {
+            let missing = self.sent - self.tally.replies;
+            bail!("{missing} of {} requests were not answered", self.sent);
+        }
+        Ok(ready)
     }
 
     /// Nanoseconds to the next arrival of a Poisson process.
@@ -295,11 +264,4 @@ impl<'a> Generator<'a> {
 
 fn nanos(duration: Duration) -> u64 {
     duration.as_nanos() as u64
-}
-
-fn timespec(nanos: u64) -> Timespec {
-    Timespec {
-        tv_sec: (nanos / 1_000_000_000) as i64,
-        tv_nsec: (nanos % 1_000_000_000) as _,
-    }
 }

@@ -14,8 +14,10 @@ mod load;
 mod measure;
 mod memory;
 mod peer;
+mod poll;
 mod report;
 mod run;
+mod setting;
 mod wire;
 
 use std::{
