@@ -19,6 +19,9 @@ use crate::{
 /// How many there are in every topology.
 pub(crate) const COUNT: usize = 3;
 
+/// When nodes of the cluster take each other for dead: long, since a loaded core starves them now and then.
+const NODE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Bytes of one write while keys are filled in.
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -36,7 +39,7 @@ impl Endpoints {
     /// Starts those of `topology`.
     pub(crate) fn start(topology: Topology) -> Self {
         match topology {
-            Topology::Cluster => Self::Cluster(Cluster::start(COUNT)),
+            Topology::Cluster => Self::Cluster(Cluster::start_with(COUNT, 0, NODE_TIMEOUT)),
             Topology::Memcache => Self::Memcache(Memcached::start_many(COUNT)),
             Topology::Redis => Self::Redis(Redis::start_many(COUNT)),
         }
