@@ -62,6 +62,37 @@ fn veto(world: &mut World, requests: u64, errors: u64) {
 }
 
 #[test]
+fn requests_of_a_longer_time_are_counted_for_five_seconds() {
+    for (requests, is_withdrawn) in [(39, false), (40, true)] {
+        let mut world = ejected_world(OnEjection::Rehash);
+        world.report("dp-1", &addr(1), |passive| {
+            passive.vetoed = true;
+            passive.window = seconds(10);
+            passive.requests = requests;
+        });
+        world.run(Duration::from_millis(200));
+        assert_eq!(
+            world.ejected().is_empty(),
+            is_withdrawn,
+            "{requests} in 10 s"
+        );
+    }
+}
+
+#[test]
+fn requests_of_two_data_planes_are_not_added_up() {
+    let mut world = ejected_world(OnEjection::Rehash);
+    for dataplane in ["dp-1", "dp-2"] {
+        world.report(dataplane, &addr(1), |passive| {
+            passive.vetoed = true;
+            passive.requests = 19;
+        });
+    }
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.ejected(), [addr(1)]);
+}
+
+#[test]
 fn refused_connects_speak_louder_than_successes() {
     let mut world = World::new(definition(3, |_| {}));
     world.run(seconds(15));

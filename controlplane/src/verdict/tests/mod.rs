@@ -188,3 +188,18 @@ fn flapping_endpoint_makes_two_pushes_a_minute_at_most() {
         );
     }
 }
+
+#[test]
+fn relapse_of_a_flapping_endpoint_is_ejected_without_waiting_for_its_turn() {
+    let mut world = World::new(definition(3, |_| {}));
+    world.run(seconds(15));
+    for _ in 0..2 {
+        world.reply(&addr(1), Reply::Refused);
+        world.run_until(seconds(90), |world| !world.ejected().is_empty());
+        world.reply(&addr(1), Reply::Pong);
+        world.run_until(seconds(90), |world| world.ejected().is_empty());
+    }
+    world.reply(&addr(1), Reply::Refused);
+    let took = world.run_until(seconds(60), |world| !world.ejected().is_empty());
+    assert!(took <= seconds(13), "{took:?}");
+}

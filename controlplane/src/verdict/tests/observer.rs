@@ -24,6 +24,56 @@ fn observer_that_loses_everything_abstains() {
 }
 
 #[test]
+fn first_failure_has_the_others_asked_before_it_is_believed() {
+    let mut world = World::new(definition(3, |draft| draft.ping_fail_limit = Some(1)));
+    world.run(seconds(25));
+    // From here on one endpoint is asked at another time than the others.
+    world.connect_failures("dp-1", &addr(2));
+    world.run(seconds(15));
+    (1..=3).for_each(|number| world.reply(&addr(number), Reply::Silent));
+    world.run(seconds(60));
+    assert!((1..=3).all(|number| world.pushes(&addr(number)) == 0));
+}
+
+#[test]
+fn first_failure_in_a_zone_has_the_rest_of_the_zone_asked() {
+    use crate::verdict::EndpointName;
+    let zoned = |name: &str, first: u16| {
+        definition(4, |draft| {
+            draft.name = name.into();
+            draft.ping_fail_limit = Some(1);
+            draft.endpoints = (first..first + 4)
+                .map(|number| EndpointDraft {
+                    addr: addr(number),
+                    zone: Some(if number % 4 == 1 { "a" } else { "b" }.into()),
+                    ..EndpointDraft::default()
+                })
+                .collect();
+        })
+    };
+    let mut world = World::new(zoned("pool", 1));
+    let other = zoned("other", 5);
+    world.judge.define(
+        &"other".into(),
+        other.probing(),
+        super::world::members(&other),
+    );
+    world.run(seconds(25));
+    world.connect_failures("dp-1", &addr(1));
+    world.run(seconds(15));
+    [1, 5]
+        .iter()
+        .for_each(|&number| world.reply(&addr(number), Reply::Refused));
+    world.run(seconds(60));
+    assert_eq!(world.ejected(), [""; 0], "all of zone a is gone for us");
+    let endpoint = EndpointName {
+        cluster: "other".into(),
+        addr: addr(5).into(),
+    };
+    assert!(world.judge.failures(&endpoint) > 1);
+}
+
+#[test]
 fn success_of_a_data_plane_tells_a_partition() {
     let mut world = World::new(definition(3, |draft| draft.no_panic = Some(true)));
     world.run(seconds(25));
