@@ -122,7 +122,9 @@ impl Driver {
         let period = self.context.heartbeat;
         let mut beats = interval_at(Instant::now() + period, period);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // What changed since the session read it counts as a change.
+        // From here on only what is newer than what the session starts with counts as a change.
+        self.context.verdicts.mark_unchanged();
+        self.context.desired.mark_unchanged();
         self.session.update();
         loop {
             if self.pending.is_none() {
