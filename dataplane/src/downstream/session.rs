@@ -260,13 +260,17 @@ impl Session {
 
     /// Returns whether the session is over.
     fn is_over(&mut self) -> bool {
-        let limit = self.cluster.settings_ref().client_buffer;
+        let (limit, reply) = {
+            let settings = self.cluster.settings_ref();
+            (settings.client_buffer, settings.limits.max_reply_bytes)
+        };
         let is_closing = self.cluster.is_closing();
         let mut table = self.cluster.table.borrow_mut();
         let Some(replies) = table.get(self.ticket) else {
             return true;
         };
-        if replies.buffered() > limit || replies.quiet.stalled.is_some() && replies.quiet.is_overdue
+        if replies.is_over(limit, reply)
+            || replies.quiet.stalled.is_some() && replies.quiet.is_overdue
         {
             self.cluster.metrics.clients_closed_slow_total.inc();
             return true;

@@ -58,6 +58,12 @@ impl ByteQueue {
         usize::try_from(self.end - self.start).expect("a queue fits in memory")
     }
 
+    /// Returns the size of the largest piece that lies together in memory.
+    pub fn largest(&self) -> usize {
+        let sizes = self.segments.iter().map(|segment| segment.bytes().len());
+        sizes.max().unwrap_or(0)
+    }
+
     /// Appends a copy of `bytes`.
     pub fn push(&mut self, bytes: &[u8]) {
         self.tail(bytes.len()).extend_from_slice(bytes);

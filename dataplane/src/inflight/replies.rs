@@ -171,6 +171,26 @@ impl Replies {
         self.unsent() + self.stashed + self.shared + self.merging
     }
 
+    /// Returns whether more than `limit` bytes are kept for the client besides one reply of at most `reply` bytes.
+    ///
+    /// A reply may be larger than the limit: a client that takes it is to have it.
+    pub fn is_over(&self, limit: usize, reply: usize) -> bool {
+        let buffered = self.buffered();
+        buffered > limit && buffered - self.largest().min(reply).min(buffered) > limit
+    }
+
+    fn largest(&self) -> usize {
+        let early = self.slots.iter().map(|slot| match slot {
+            Slot::EarlyShared(bytes) => bytes.len(),
+            _ => 0,
+        });
+        let merging = match self.slots.front() {
+            Some(Slot::Split(merge)) => merge.held(),
+            _ => 0,
+        };
+        early.fold(merging.max(self.out.largest()), usize::max)
+    }
+
     /// Returns the number of bytes that are next in order and not written.
     pub fn unsent(&self) -> usize {
         usize::try_from(self.out.end() - self.written).unwrap_or(usize::MAX)
@@ -463,6 +483,22 @@ mod tests {
         assert!(replies.must_hold(2), "this request was sent elsewhere");
         replies.settle(sequence, 0, Piece::Borrowed(b""));
         assert!(!replies.must_hold(2));
+    }
+
+    #[test]
+    fn one_reply_may_be_larger_than_the_limit_and_two_may_not() {
+        const LIMIT: usize = 4 * LARGE;
+        let large = || Piece::Shared(Bytes::from(vec![b'x'; LIMIT + 1]));
+        let mut replies = Replies::default();
+        replies.answer(|out| out.extend_from_slice(b"before"));
+        let sequences = [replies.begin(Wish::Reply), replies.begin(Wish::Reply)];
+        replies.settle(sequences[1], 0, large());
+        assert!(!replies.is_over(LIMIT, 2 * LIMIT));
+        assert!(replies.is_over(LIMIT, 2), "no reply is as large as this");
+        replies.settle(sequences[0], 0, large());
+        assert!(replies.is_over(LIMIT, 2 * LIMIT));
+        replies.wrote(6 + LIMIT + 1);
+        assert!(!replies.is_over(LIMIT, 2 * LIMIT));
     }
 
     #[test]
