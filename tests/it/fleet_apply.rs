@@ -82,6 +82,9 @@ fn applied_clusters_are_served_by_every_data_plane() {
     assert_eq!(status["dataplanes"].as_array().map(Vec::len), Some(2));
 }
 
+/// A machine that is busy with other tests may be slow to answer; what is claimed is that nothing is lost.
+const PATIENT: &str = "read_timeout = 20000";
+
 #[test]
 fn endpoints_come_and_go_every_second_without_a_failed_request() {
     let fleet = Fleet::start(2);
@@ -95,20 +98,20 @@ fn endpoints_come_and_go_every_second_without_a_failed_request() {
     let (slots_listen, slots_at) = fleet.listener();
     let definitions = |count: usize| {
         [
-            definitions::redis("pages", &redis_listen, &servers(&redis[..count]), ""),
+            definitions::redis("pages", &redis_listen, &servers(&redis[..count]), PATIENT),
             definitions::cluster(
                 "objects",
                 "memcache",
                 &memcached_listen,
                 &memcached_servers(&memcached[..count]),
-                "",
+                PATIENT,
             ),
             definitions::cluster(
                 "slots",
                 "redis_cluster",
                 &slots_listen,
                 &cluster.seeds()[..count],
-                "",
+                PATIENT,
             ),
         ]
         .concat()
@@ -124,7 +127,7 @@ fn endpoints_come_and_go_every_second_without_a_failed_request() {
                 .map(|listen| (Dialect::Memcache, listen.clone())),
         )
         .collect();
-    let load = Load::start(&listeners, 3);
+    let load = Load::start(&listeners, 1);
     for round in 0..if is_long() { 60 } else { 8 } {
         let begun = Instant::now();
         fleet.apply(&definitions(2 + round % 2));
