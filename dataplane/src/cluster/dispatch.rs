@@ -123,6 +123,21 @@ impl<'a> Batch<'a> {
             };
             return self.forward_to(route, request.whole, call);
         }
+        self.send_parts(&mut portions, &request, call);
+    }
+
+    /// Sends a request that stands for several, always in parts; returns whether all of its keys have a place.
+    ///
+    /// `request.whole` is not used. Nothing is begun when a key has no place.
+    pub fn join(&mut self, request: Divisible<'_>, call: Call) -> bool {
+        let Ok(mut portions) = self.portions(request.keys) else {
+            return false;
+        };
+        self.send_parts(&mut portions, &request, call);
+        true
+    }
+
+    fn send_parts(&mut self, portions: &mut [Portion], request: &Divisible<'_>, call: Call) {
         let indexes = portions
             .iter_mut()
             .map(|portion| std::mem::take(&mut portion.indexes));

@@ -35,6 +35,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Unsent replies of one client, in bytes.
     pub client_buffer: usize,
+    /// Neighbouring Memcached gets travel as one.
+    pub join_gets: bool,
     pub(super) dial: Rc<Dial>,
     pub(super) queue: QueueLimits,
     pub(super) node_connections: usize,
@@ -266,6 +268,7 @@ impl Settings {
                 ..Limits::default()
             },
             client_buffer: limits.client_buffer_bytes,
+            join_gets: cluster.join_gets(),
             dial: Rc::new(Dial {
                 timeout: timeouts.dial,
                 keepalive: timeouts.tcp_keepalive,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::gets::Gets;
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible},
     downstream::session::{Next, Protocol},
@@ -26,6 +27,7 @@ pub(super) struct Memcache {
     swallow: usize,
     /// A request is being thrown away.
     is_swallowing: bool,
+    gets: Gets,
 }
 
 impl Memcache {
@@ -34,6 +36,7 @@ impl Memcache {
             decoder: RequestDecoder::new(cluster.settings_ref().limits),
             swallow: 0,
             is_swallowing: false,
+            gets: Gets::default(),
         }
     }
 
@@ -125,8 +128,18 @@ impl Protocol for Memcache {
             return Next::Continue;
         }
         match self.decoder.located() {
-            Located::Command(command) => self.run(command, request, batch),
+            Located::Command(command) => {
+                if let ("get", [key]) = (command.name, self.decoder.keys())
+                    && batch.cluster().settings_ref().join_gets
+                {
+                    self.gets.add(bytes_of(request.bytes(), key), batch);
+                    return Next::Continue;
+                }
+                self.gets.send(batch);
+                self.run(command, request, batch)
+            }
             Located::Refused { reply, swallow } => {
+                self.gets.send(batch);
                 self.swallow = swallow;
                 refuse(batch, reply);
                 Next::Continue
@@ -134,8 +147,13 @@ impl Protocol for Memcache {
         }
     }
 
+    fn end_batch(&mut self, batch: &mut Batch<'_>) {
+        self.gets.send(batch);
+    }
+
     fn shrink(&mut self) {
         self.decoder.shrink();
+        self.gets = Gets::default();
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A session reads a batch, hands each request to its cluster, and writes the replies that are next in order.
 
+mod gets;
 mod listener;
 mod local;
 mod memcache;

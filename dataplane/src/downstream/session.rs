@@ -41,6 +41,9 @@ pub trait Protocol {
     /// Serves the request that was just decoded.
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next;
 
+    /// Sends what was kept back for requests that might follow; called at the end of each batch.
+    fn end_batch(&mut self, _batch: &mut Batch<'_>) {}
+
     /// Gives back memory while no request is under way.
     fn shrink(&mut self);
 }
@@ -174,27 +177,30 @@ impl Session {
     fn take_in(&mut self, fresh: &[u8]) {
         let mut batch = self.cluster.batch(self.ticket);
         let mut position = 0;
-        loop {
+        self.is_ending = loop {
             if batch.must_hold() {
                 self.held.extend_from_slice(&fresh[position..]);
-                return;
+                break false;
             }
             let protocol = &mut self.protocol;
             match self
                 .intake
                 .next(fresh, &mut position, |bytes| protocol.decode(bytes))
             {
-                Ok(None) => return,
+                Ok(None) => break false,
                 Ok(Some(request)) => {
-                    if self.protocol.serve(request, &mut batch) == Next::Continue {
-                        continue;
+                    if self.protocol.serve(request, &mut batch) == Next::Close {
+                        break true;
                     }
                 }
-                Err(last_words) => batch.answer(|out| out.extend_from_slice(&last_words)),
+                Err(last_words) => {
+                    self.protocol.end_batch(&mut batch);
+                    batch.answer(|out| out.extend_from_slice(&last_words));
+                    break true;
+                }
             }
-            self.is_ending = true;
-            return;
-        }
+        };
+        self.protocol.end_batch(&mut batch);
     }
 
     /// Serves what was held, once it may go on.
