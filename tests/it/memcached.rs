@@ -321,3 +321,34 @@ fn quiet_commands_leave_others_in_step() {
         }
     }
 }
+
+#[test]
+fn neighbouring_gets_are_answered_each_by_its_own() {
+    for more in ["", "join_gets = false"] {
+        let mut pool = Pool::start_with(3, more);
+        for number in 0..100 {
+            let value = "v".repeat(number % 7);
+            let len = value.len();
+            pool.check(&format!("set key-{number} {number} 0 {len}\r\n{value}\r\n"));
+        }
+        // Hits, misses, repeated keys, more than travel as one, other commands between.
+        let mut lines = String::new();
+        for step in 0..300 {
+            let number = (step * 37) % 130;
+            match step % 50 {
+                17 => lines.push_str(&format!(
+                    "gets key-{number}\r\nget key-1 key-{number} key-1\r\n"
+                )),
+                31 => lines.push_str(&format!(
+                    "set key-{number} 0 0 2\r\nab\r\nget key-{number}\r\n"
+                )),
+                _ => lines.push_str(&format!(
+                    "get key-{number}\r\nget key-{number}\r\nget key-1\r\n"
+                )),
+            }
+        }
+        let lines = lines.replace("gets key-", "get key-");
+        pool.check(&lines);
+        pool.check_cut(&lines, 40, &mut Dice::new(7));
+    }
+}
