@@ -21,6 +21,9 @@ const KEPT: usize = 10;
 /// Writes and reads that travel together.
 const DEPTH: usize = 16;
 
+/// Between two batches of a client, so that a load of unoptimised programs leaves some of a small machine to what is tested.
+const THINK: Duration = Duration::from_millis(10);
+
 /// What the clients speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -148,6 +151,7 @@ impl Client {
                 }
             }
             answered.fetch_add(tally.answered - before, Ordering::Relaxed);
+            thread::sleep(THINK);
         }
         tally
     }
