@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Display,
+    fmt::{Debug, Display},
     ops::RangeInclusive,
     time::Duration,
 };
@@ -211,31 +211,15 @@ fn check_durations(draft: &Draft, violations: &mut Violations) {
         ("ping_succ_window", draft.ping_succ_window, &never),
     ];
     for (field, written, range) in checks {
-        check_duration(field, written, range, violations);
+        check_range(field, written, range, violations);
     }
     let keepalive = draft.tcp_keepalive.unwrap_or_default();
     if !keepalive.is_zero() && keepalive < Duration::from_secs(1) {
         violations.push("tcp_keepalive", format!("{keepalive:?} is below 1s"));
     }
     if let Some(SlowlogThreshold::SlowerThan(threshold)) = draft.slowlog_slower_than {
-        check_duration("slowlog_slower_than", Some(threshold), &never, violations);
+        check_range("slowlog_slower_than", Some(threshold), &never, violations);
     }
-}
-
-fn check_duration(
-    field: &str,
-    written: Option<Duration>,
-    range: &RangeInclusive<Duration>,
-    violations: &mut Violations,
-) {
-    let Some(written) = written.filter(|written| !range.contains(written)) else {
-        return;
-    };
-    let (least, most) = (range.start(), range.end());
-    violations.push(
-        field,
-        format!("{written:?} is out of range {least:?} to {most:?}"),
-    );
 }
 
 fn check_counts(draft: &Draft, violations: &mut Violations) {
@@ -275,10 +259,10 @@ fn check_counts(draft: &Draft, violations: &mut Violations) {
     }
 }
 
-fn check_range(
+fn check_range<T: PartialOrd + Debug>(
     field: &str,
-    written: Option<u64>,
-    range: &RangeInclusive<u64>,
+    written: Option<T>,
+    range: &RangeInclusive<T>,
     violations: &mut Violations,
 ) {
     let Some(written) = written.filter(|written| !range.contains(written)) else {
@@ -287,7 +271,7 @@ fn check_range(
     let (least, most) = (range.start(), range.end());
     violations.push(
         field,
-        format!("{written} is out of range {least} to {most}"),
+        format!("{written:?} is out of range {least:?} to {most:?}"),
     );
 }
 
