@@ -76,7 +76,7 @@ impl Future for Pump {
         let settings = this.cluster.settings();
         let connection = Rc::clone(&this.connection);
         let mut connection = connection.borrow_mut();
-        connection.listen(cx.waker());
+        connection.bell().listen(cx.waker());
         let mut redirected = Vec::new();
         if this.open(&mut connection, cx, now) {
             let read = this.read(&mut connection, cx, now, &mut redirected);

@@ -308,7 +308,7 @@ impl Future for Session {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         if let Some(replies) = this.cluster.table.borrow_mut().get(this.ticket) {
-            replies.listen(cx.waker());
+            replies.bell().listen(cx.waker());
         }
         this.resume();
         this.read(cx);

@@ -3,6 +3,7 @@
 //! Knows nothing of sockets, endpoints or commands. A session owns one [`Replies`]; whoever reads a reply upstream
 //! settles the ticket there, and the session writes what is next in order.
 
+mod bell;
 mod byte_queue;
 mod intake;
 mod merge;
@@ -10,6 +11,7 @@ mod replies;
 mod table;
 mod ticket;
 
+pub use bell::Bell;
 pub use byte_queue::{ByteQueue, LARGE, MAX_SLICES};
 pub use intake::{Intake, Piece};
 pub use merge::{Finish, Merge};

@@ -8,11 +8,11 @@
 //! The usual reply is next in order and is copied once, from the read buffer to `out`. One that comes early is kept
 //! in the stash until its turn.
 
-use std::{collections::VecDeque, io::IoSlice, task::Waker};
+use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::Bytes;
 
-use super::{ByteQueue, Merge, Piece, byte_queue::LARGE};
+use super::{Bell, ByteQueue, Merge, Piece, byte_queue::LARGE};
 
 /// Replies of one session, by sequence number.
 #[derive(Debug, Default)]
@@ -29,8 +29,7 @@ pub struct Replies {
     shared: usize,
     /// Bytes of parts whose requests are not complete.
     merging: usize,
-    waker: Option<Waker>,
-    woken: bool,
+    bell: Bell,
     /// Set when a request was sent elsewhere than first: later ones wait for it.
     redirected: bool,
     /// The cluster's epoch that all requests in flight were sent under.
@@ -256,27 +255,9 @@ impl Replies {
         last < self.slots.len() && last > sequence.wrapping_sub(self.head) as usize
     }
 
-    /// Remembers whom to wake; to be called at the start of each poll of the session.
-    pub fn listen(&mut self, waker: &Waker) {
-        self.woken = false;
-        if !self
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            self.waker = Some(waker.clone());
-        }
-    }
-
-    /// Wakes the session, once until it listens again.
-    pub fn wake(&mut self) {
-        if self.woken {
-            return;
-        }
-        self.woken = true;
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+    /// Wakes the session.
+    pub fn bell(&mut self) -> &mut Bell {
+        &mut self.bell
     }
 
     fn push(&mut self, slot: Slot) -> u32 {

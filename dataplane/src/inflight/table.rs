@@ -50,14 +50,14 @@ impl Table {
     pub fn settle(&mut self, ticket: Ticket, reply: Piece<'_>) {
         if let Some(replies) = self.get(ticket) {
             replies.settle(ticket.sequence, ticket.part, reply);
-            replies.wake();
+            replies.bell().ring();
         }
     }
 
     /// Wakes every session.
     pub fn wake_all(&mut self) {
         for (_, entry) in &mut self.entries {
-            entry.replies.wake();
+            entry.replies.bell().ring();
         }
     }
 
@@ -65,7 +65,7 @@ impl Table {
     pub fn sweep(&mut self, mut look: impl FnMut(&mut Replies) -> bool) {
         for (_, entry) in &mut self.entries {
             if look(&mut entry.replies) {
-                entry.replies.wake();
+                entry.replies.bell().ring();
             }
         }
     }

@@ -14,7 +14,7 @@ use std::{
     io::IoSlice,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
     decoder::Decoder, nanos,
 };
 use crate::{
-    inflight::{ByteQueue, Intake, MAX_SLICES, Piece},
+    inflight::{Bell, ByteQueue, Intake, MAX_SLICES, Piece},
     protocol::message::Limits,
 };
 
@@ -59,8 +59,7 @@ pub struct Connection {
     is_proven: bool,
     /// A check may be due before the one the pump knows of.
     is_early: bool,
-    waker: Option<Waker>,
-    woken: bool,
+    bell: Bell,
     retired: bool,
 }
 
@@ -89,8 +88,7 @@ impl Connection {
             progressed: 0,
             is_proven: false,
             is_early: false,
-            waker: None,
-            woken: false,
+            bell: Bell::default(),
             retired: false,
         }
     }
@@ -259,37 +257,19 @@ impl Connection {
             .front()
             .map_or(self.outbox.end(), |pending| pending.start);
         self.outbox.release(self.written);
-        self.wake();
+        self.bell.ring();
         lost
     }
 
-    /// Remembers whom to wake; to be called at the start of each poll of the pump.
-    pub fn listen(&mut self, waker: &Waker) {
-        self.woken = false;
-        if !self
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            self.waker = Some(waker.clone());
-        }
-    }
-
-    /// Wakes the pump, once until it listens again.
-    pub fn wake(&mut self) {
-        if self.woken {
-            return;
-        }
-        if let Some(waker) = &self.waker {
-            self.woken = true;
-            waker.wake_by_ref();
-        }
+    /// Wakes the pump.
+    pub fn bell(&mut self) -> &mut Bell {
+        &mut self.bell
     }
 
     /// Lets the connection end once its last request is answered.
     pub fn retire(&mut self) {
         self.retired = true;
-        self.wake();
+        self.bell.ring();
     }
 
     /// Returns whether the connection was retired and has nothing left to do.

@@ -66,7 +66,7 @@ impl Connection {
             len,
             ..pending
         });
-        self.wake();
+        self.bell.ring();
     }
 
     fn admit(&self, len: usize, now: Nanos) -> Result<(), Refusal> {
