@@ -24,8 +24,6 @@ pub struct Call {
 
 /// A request that may have to be divided over endpoints.
 pub struct Divisible<'a> {
-    /// The whole request, sent as it is when one endpoint has all keys.
-    pub whole: Piece<'a>,
     /// The keys, in order.
     pub keys: &'a mut dyn Iterator<Item = &'a [u8]>,
     /// Appends the part that carries the keys at some positions.
@@ -111,7 +109,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends a request to the endpoints that have its keys, in parts if they are several.
-    pub fn divide(&mut self, request: Divisible<'_>, call: Call) {
+    pub fn divide(&mut self, whole: Piece<'_>, request: Divisible<'_>, call: Call) {
         let mut portions = match self.portions(request.keys) {
             Ok(portions) => portions,
             Err(error) => return self.fail(call.wish, &error),
@@ -121,14 +119,14 @@ impl<'a> Batch<'a> {
                 node: portion.node,
                 unit: portion.node,
             };
-            return self.forward_to(route, request.whole, call);
+            return self.forward_to(route, whole, call);
         }
         self.send_parts(&mut portions, &request, call);
     }
 
     /// Sends a request that stands for several, always in parts; returns whether all of its keys have a place.
     ///
-    /// `request.whole` is not used. Nothing is begun when a key has no place.
+    /// Nothing is begun when a key has no place.
     pub fn join(&mut self, request: Divisible<'_>, call: Call) -> bool {
         let Ok(mut portions) = self.portions(request.keys) else {
             return false;

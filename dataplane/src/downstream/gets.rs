@@ -66,7 +66,6 @@ impl Gets {
             split::append_retrieval(out, "get", None, chosen.map(|span| bytes_of(raw, span)));
         };
         let joined = Divisible {
-            whole: Piece::Borrowed(&[]),
             keys: &mut keys.iter().map(|span| bytes_of(raw, span)),
             append: &append,
             finish: &|| finish(raw, keys),

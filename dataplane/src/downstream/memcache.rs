@@ -101,12 +101,11 @@ impl Memcache {
             );
         };
         let divisible = Divisible {
-            whole: Piece::Borrowed(raw),
             keys: &mut keys.iter().map(|span| bytes_of(raw, span)),
             append: &append,
             finish: &|| finish(raw, keys),
         };
-        batch.divide(divisible, call);
+        batch.divide(Piece::Borrowed(raw), divisible, call);
     }
 }
 

@@ -166,12 +166,11 @@ fn divide(
             .map_or(&[][..], |span| bytes_of(raw, span))
     };
     let divisible = Divisible {
-        whole,
         keys: &mut (0..keys).map(key),
         append: &|out, indexes| split::append_part(out, kind, raw, args, indexes),
         finish: &|| finish(kind, keys),
     };
-    batch.divide(divisible, call);
+    batch.divide(whole, divisible, call);
 }
 
 /// Sends a command that cannot be divided to the endpoint that has all its keys.
