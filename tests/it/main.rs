@@ -11,6 +11,7 @@ mod fleet_ejection;
 mod fleet_faults;
 mod grpc;
 mod harness;
+mod kinds;
 mod limits;
 mod memcached;
 mod nutcracker_placement;

@@ -7,8 +7,8 @@ use super::{
     nodes::{Nodes, Route},
 };
 use crate::{
-    inflight::{Finish, Merge, Piece, Replies, Table, Ticket, Wish},
-    upstream::{Expect, Nanos, Pending, Refusal},
+    inflight::{Deferred, Finish, Merge, Piece, Replies, Table, Ticket, Wish},
+    upstream::{Expect, Kind, Nanos, Pending, Refusal},
 };
 
 /// How a request travels.
@@ -52,6 +52,8 @@ pub struct Batch<'a> {
     table: RefMut<'a, Table>,
     ticket: Ticket,
     now: Nanos,
+    /// Number of the kind of connections the session travels on.
+    kind: u8,
 }
 
 /// One part of a divided request, before it has a number.
@@ -64,16 +66,18 @@ impl<'a> Batch<'a> {
     pub(super) fn new(
         cluster: &'a ClusterWorker,
         nodes: RefMut<'a, Nodes>,
-        table: RefMut<'a, Table>,
+        mut table: RefMut<'a, Table>,
         ticket: Ticket,
     ) -> Self {
         let now = cluster.context.clock.now();
+        let kind = table.get(ticket).map_or(0, |replies| replies.kind);
         Self {
             cluster,
             nodes,
             table,
             ticket,
             now,
+            kind,
         }
     }
 
@@ -93,6 +97,70 @@ impl<'a> Batch<'a> {
     pub fn must_hold(&mut self) -> bool {
         let epoch = self.cluster.epoch();
         self.replies().must_hold(epoch)
+    }
+
+    /// Returns whether all earlier requests of the session are answered; if not, the caller is to hold its request.
+    pub fn is_quiet(&mut self) -> bool {
+        self.replies().in_flight() == 0
+    }
+
+    /// Returns the session's ticket, with sequence and part 0.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Returns the kind of connections the session travels on.
+    pub fn kind(&self) -> Kind {
+        self.cluster.kinds.kind(self.kind)
+    }
+
+    /// Lets the session travel on another kind of connections, if endpoints are known to accept it.
+    ///
+    /// To be called when the session is quiet.
+    pub fn switch(&mut self, kind: Kind) -> bool {
+        let Some(number) = self.cluster.kinds.number(kind) else {
+            return false;
+        };
+        self.kind = number;
+        self.replies().kind = number;
+        true
+    }
+
+    /// Takes a place in the order for a request that a task will answer through
+    /// [`ClusterWorker::settle`]; later requests of the session wait for it.
+    pub fn defer(&mut self) -> Deferred {
+        let replies = self.table.get(self.ticket);
+        let replies = replies.expect("a session outlives its batches");
+        let sequence = replies.begin(Wish::Reply);
+        let (deferred, cancel) = Deferred::new(Ticket {
+            sequence,
+            ..self.ticket
+        });
+        replies.defer(cancel);
+        deferred
+    }
+
+    /// Sends a request to every shard; `finish` merges the replies, in the order of shards.
+    pub fn broadcast(&mut self, request: &[u8], finish: Finish, call: Call) {
+        let nodes = match self.nodes.shards(self.cluster.name()) {
+            Ok(nodes) => nodes,
+            Err(error) => return self.fail(call.wish, &error),
+        };
+        let indexes = 0..u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let sequence = self
+            .replies()
+            .begin_split(Merge::new(indexes.map(|index| vec![index]), finish));
+        if call.is_write {
+            self.replies().note_write(sequence);
+        }
+        for (part, node) in (0..).zip(nodes) {
+            let ticket = Ticket {
+                sequence,
+                part,
+                ..self.ticket
+            };
+            self.send(node, ticket, Piece::Borrowed(request), call);
+        }
     }
 
     /// Answers a request here, in its turn.
@@ -226,12 +294,15 @@ impl<'a> Batch<'a> {
             expect: call.expect,
             hops: 0,
             is_write: call.is_write,
+            kind: self.kind,
         };
         self.cluster
             .retries
             .earn(self.cluster.settings_ref().retry_percent);
         self.nodes.node(node).metrics.requests_total.inc();
-        let connection = self.cluster.connection(&mut self.nodes, node, ticket);
+        let connection = self
+            .cluster
+            .connection(&mut self.nodes, node, ticket, self.kind);
         let result = connection.borrow_mut().enqueue(request, pending, self.now);
         if let Err(refusal) = result {
             let endpoint = self.nodes.node(node).target.label.clone();

@@ -69,6 +69,22 @@ pub enum CallError {
         /// The cluster's `read_timeout`.
         limit: Duration,
     },
+    /// Sessions asked for more databases and dialects than a data plane keeps connections for.
+    #[error("cluster {cluster} has {limit} kinds of connections already")]
+    TooManyKinds {
+        /// The cluster.
+        cluster: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// All private connections to the endpoint are in use.
+    #[error("endpoint {endpoint} has {limit} private connections in use already")]
+    TooManyLeases {
+        /// The endpoint.
+        endpoint: String,
+        /// The cluster's `max_leases`.
+        limit: usize,
+    },
     /// The endpoint cannot be reached.
     #[error("endpoint {endpoint} cannot be reached: {reason}")]
     Unreachable {

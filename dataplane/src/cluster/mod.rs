@@ -5,6 +5,8 @@
 
 mod dispatch;
 mod error;
+mod kinds;
+mod lease;
 mod nodes;
 mod pump;
 mod redirect;
@@ -16,6 +18,7 @@ mod worker;
 
 pub use dispatch::{Apart, Batch, Call, Divisible, Together};
 pub use error::CallError;
+pub use lease::{Leased, Place};
 pub use redirect::finish;
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
 pub use topology::{

@@ -3,7 +3,11 @@
 //! A generation of the topology replaces everything but the connections to endpoints that stay. Between generations a
 //! redirect patches the copy in place.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 use arc_swap::{ArcSwap, Cache};
 use prism_proto::{model::EndpointAddr, placement};
@@ -34,8 +38,10 @@ pub(super) struct Node {
     pub(super) target: Rc<Target>,
     pub(super) health: EndpointHealth,
     pub(super) metrics: Arc<EndpointMetrics>,
-    /// By number of the connection; opened when first needed.
+    /// By number of the kind, then of the connection; opened when first needed.
     pub(super) connections: Vec<Option<SharedConnection>>,
+    /// Private connections in use.
+    pub(super) leases: Rc<Cell<usize>>,
 }
 
 /// Where a key goes.
@@ -145,6 +151,45 @@ impl Nodes {
         }
     }
 
+    /// Returns the endpoints that together have all keys, each once.
+    ///
+    /// # Errors
+    /// When one of them is ejected or not known: an answer without it would be wrong.
+    pub(super) fn shards(&self, cluster: &str) -> Result<Vec<usize>, CallError> {
+        let mut shards = match &self.topology.placement {
+            Placement::Ring(..) => (0..self.topology.endpoints.len()).collect(),
+            Placement::Slots(_) => {
+                let unowned = self.slots.iter().position(|node| *node == NO_OWNER);
+                if let Some(slot) = unowned.and_then(|slot| u16::try_from(slot).ok()) {
+                    self.owner(slot, cluster)?;
+                }
+                self.slots
+                    .iter()
+                    .copied()
+                    .map(usize::from)
+                    .collect::<Vec<_>>()
+            }
+        };
+        shards.sort_unstable();
+        shards.dedup();
+        if shards.is_empty() {
+            return Err(CallError::NoEndpoint {
+                cluster: cluster.to_owned(),
+            });
+        }
+        for shard in &shards {
+            if let Some(node) = self
+                .list
+                .get(*shard)
+                .filter(|node| node.health == EndpointHealth::Ejected)
+            {
+                let endpoint = node.target.label.clone();
+                return Err(CallError::Ejected { endpoint });
+            }
+        }
+        Ok(shards)
+    }
+
     /// Notes that `node` owns `slot`; returns whether that is news.
     pub(super) fn learn(&mut self, slot: u16, node: usize) -> bool {
         let node = u16::try_from(node).unwrap_or(NO_OWNER);
@@ -201,6 +246,7 @@ impl Node {
             health: EndpointHealth::Healthy,
             metrics,
             connections: Vec::new(),
+            leases: Rc::default(),
         }
     }
 

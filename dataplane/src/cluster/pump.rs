@@ -175,7 +175,7 @@ impl Pump {
                     Redirected::of(&self.cluster, &pending, reply.bytes(), outbox, &target)
             {
                 if let Some(replies) = table.get(pending.ticket) {
-                    replies.note_redirect();
+                    replies.hold();
                 }
                 redirected.push(item);
                 continue;

@@ -171,7 +171,7 @@ fn resend(cluster: &Rc<ClusterWorker>, node: usize, mut item: Redirected, first:
     item.pending.hops += 1;
     let now = cluster.context.clock.now();
     let mut nodes = cluster.nodes.borrow_mut();
-    let connection = cluster.connection(&mut nodes, node, item.pending.ticket);
+    let connection = cluster.connection(&mut nodes, node, item.pending.ticket, item.pending.kind);
     let request = Piece::Borrowed(&item.request);
     let mut connection = connection.borrow_mut();
     let result = if first.is_empty() {
@@ -279,20 +279,24 @@ fn parts(
 ) -> Option<std::ops::Range<u16>> {
     let mut table = cluster.table.borrow_mut();
     let ticket = item.pending.ticket;
+    let dialect = cluster.kinds.kind(item.pending.kind).dialect;
     let replies = table.get(ticket)?;
     if let Some(merge) = replies.merge(ticket.sequence) {
         return merge.divide(ticket.part);
     }
     let count = u16::try_from(keys).ok()?;
     let indexes = (0..u32::from(count)).map(|index| vec![index]);
-    replies.split(ticket.sequence, Merge::new(indexes, finish(kind, keys)));
+    replies.split(
+        ticket.sequence,
+        Merge::new(indexes, finish(kind, keys, dialect)),
+    );
     Some(0..count)
 }
 
-/// Returns what merges the parts of a Redis request of `keys` keys.
-pub fn finish(kind: SplitKind, keys: usize) -> Finish {
+/// Returns what merges the parts of a Redis request of `keys` keys for a client that speaks `dialect`.
+pub fn finish(kind: SplitKind, keys: usize, dialect: Dialect) -> Finish {
     let merging = Merging {
-        dialect: Dialect::Resp2,
+        dialect,
         errors: PartErrors::Fail,
         keys,
     };
@@ -373,6 +377,7 @@ mod tests {
                 expect: crate::upstream::Expect::Redis,
                 hops: 0,
                 is_write: false,
+                kind: 0,
             },
             request: Vec::new(),
             reply: Vec::new(),

@@ -9,17 +9,18 @@ use std::{
 use prism_proto::model::{CacheType, Cluster};
 
 use super::{
-    Batch, ClusterRuntime, Observation,
+    Batch, CallError, ClusterRuntime, Observation,
+    kinds::Kinds,
     nodes::{Nodes, SharedConnection},
     pump::Pump,
     retry::Retries,
     sweep,
 };
 use crate::{
-    inflight::{Table, Ticket},
+    inflight::{Piece, Table, Ticket},
     metrics::{ClusterMetrics, EndpointMetrics},
     protocol::message::Limits,
-    upstream::{Bounds, Connection, Dial, QueueLimits, Target, Wire, WorkerContext},
+    upstream::{Bounds, Connection, Dial, Kind, QueueLimits, Target, Wire, WorkerContext},
 };
 
 /// What the definition says about connections and requests, ready for use.
@@ -39,6 +40,7 @@ pub struct Settings {
     pub join_gets: bool,
     pub(super) dial: Rc<Dial>,
     pub(super) queue: QueueLimits,
+    pub(super) max_leases: usize,
     pub(super) node_connections: usize,
     pub(super) retry_percent: u32,
 }
@@ -53,6 +55,7 @@ pub struct ClusterWorker {
     pub table: RefCell<Table>,
     pub(super) nodes: RefCell<Nodes>,
     pub(super) retries: Retries,
+    pub(super) kinds: Kinds,
     name: String,
     runtime: RefCell<Arc<ClusterRuntime>>,
     settings: RefCell<Rc<Settings>>,
@@ -83,6 +86,7 @@ impl ClusterWorker {
             table: RefCell::default(),
             nodes: RefCell::new(nodes),
             retries: Retries::default(),
+            kinds: Kinds::default(),
             name,
             runtime: RefCell::new(runtime),
             settings: RefCell::new(settings),
@@ -209,20 +213,22 @@ impl ClusterWorker {
         nodes: &mut RefMut<'_, Nodes>,
         node: usize,
         ticket: Ticket,
+        kind: u8,
     ) -> SharedConnection {
         let settings = self.settings.borrow();
-        let which = ticket.session as usize % settings.node_connections;
+        let count = settings.node_connections;
+        let which = usize::from(kind) * count + ticket.session as usize % count;
         let node = nodes.node(node);
         if node.connections.len() <= which {
             node.connections
-                .resize_with(settings.node_connections, || None);
+                .resize_with((usize::from(kind) + 1) * count, || None);
         }
         if let Some(connection) = &node.connections[which] {
             return Rc::clone(connection);
         }
         let connection = Rc::new(RefCell::new(Connection::new(
             Rc::clone(&node.target),
-            Rc::clone(&settings.dial),
+            self.dial(&settings, self.kinds.kind(kind)),
             settings.queue,
             settings.limits,
             settings.wire,
@@ -233,6 +239,37 @@ impl ClusterWorker {
             tokio::task::spawn_local(pump);
         }
         connection
+    }
+
+    /// Returns how connections of a kind are opened.
+    pub(super) fn dial(&self, settings: &Settings, kind: Kind) -> Rc<Dial> {
+        if kind == Kind::default() {
+            return Rc::clone(&settings.dial);
+        }
+        Rc::new(Dial {
+            kind,
+            ..Dial::clone(&settings.dial)
+        })
+    }
+
+    /// Answers a deferred request.
+    pub fn settle(&self, ticket: Ticket, reply: &[u8]) {
+        self.table
+            .borrow_mut()
+            .settle(ticket, Piece::Borrowed(reply));
+    }
+
+    /// Answers a deferred request with an error of the proxy's own.
+    pub fn settle_error(&self, ticket: Ticket, error: &CallError) {
+        self.metrics.errors_total.inc();
+        let mut text = Vec::new();
+        error.write(self.settings_ref().wire, &mut text);
+        self.settle(ticket, &text);
+    }
+
+    /// Returns a reference that a task of this cluster can keep.
+    pub fn shared(&self) -> Rc<Self> {
+        self.me.upgrade().expect("whoever calls holds a reference")
     }
 
     /// Lets every connection end once its last request is answered.
@@ -273,11 +310,13 @@ impl Settings {
                 timeout: timeouts.dial,
                 keepalive: timeouts.tcp_keepalive,
                 handshake: runtime.handshake.clone(),
+                kind: Kind::default(),
             }),
             queue: QueueLimits {
                 requests: limits.max_pending,
                 bytes: limits.max_pending_bytes,
             },
+            max_leases: limits.max_leases,
             node_connections: limits.node_connections,
             retry_percent: limits.retry_budget_percent,
         }

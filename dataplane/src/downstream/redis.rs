@@ -161,6 +161,7 @@ fn divide(
     };
     let copy = request.clone();
     let (raw, whole) = (copy.bytes(), request);
+    let dialect = batch.kind().dialect;
     let key = |index: usize| {
         args.get(kind.argument_of(index))
             .map_or(&[][..], |span| bytes_of(raw, span))
@@ -168,7 +169,7 @@ fn divide(
     let divisible = Divisible {
         keys: &mut (0..keys).map(key),
         append: &|out, indexes| split::append_part(out, kind, raw, args, indexes),
-        finish: &|| finish(kind, keys),
+        finish: &|| finish(kind, keys, dialect),
     };
     batch.divide(whole, divisible, call);
 }

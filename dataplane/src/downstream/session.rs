@@ -16,7 +16,7 @@ use tokio::task::yield_now;
 
 use crate::{
     cluster::{Batch, ClusterShared, ClusterWorker},
-    inflight::{Intake, MAX_SLICES, Piece, Ticket},
+    inflight::{Cancel, Intake, MAX_SLICES, Piece, Ticket},
     protocol::message::Progress,
     upstream::{Stream, Wire},
 };
@@ -26,6 +26,9 @@ const MAX_IN_FLIGHT: usize = 8192;
 
 /// Unsent bytes of one session beyond which it stops reading.
 const HIGH_MARK: usize = 1024 * 1024;
+
+/// Held bytes of one session beyond which it stops reading.
+const HELD_MARK: usize = 64 * 1024;
 
 /// Unsent bytes from which on nothing is waited for.
 const GATHER: usize = 16 * 1024;
@@ -38,7 +41,7 @@ pub trait Protocol {
     /// The last words to a client that breaks the protocol.
     fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Vec<u8>>;
 
-    /// Serves the request that was just decoded.
+    /// Serves the request that was just decoded; one that has to wait is served again later, from its bytes.
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next;
 
     /// Sends what was kept back for requests that might follow; called at the end of each batch.
@@ -55,6 +58,8 @@ pub enum Next {
     Close,
     /// It goes on.
     Continue,
+    /// The request was not served: it waits until all earlier ones are answered.
+    Hold,
 }
 
 /// The task of one client; ends when the connection does.
@@ -155,16 +160,26 @@ impl Session {
                         return;
                     }
                 }
-                Poll::Ready(_) => {
-                    self.is_cut = true;
-                    self.is_ending = true;
+                Poll::Ready(Ok(_)) => self.hear_no_more(),
+                Poll::Ready(Err(_)) => {
+                    self.held.clear();
+                    self.hear_no_more();
                 }
             }
         }
     }
 
+    /// The client will send nothing more: what it sent is still served, but nothing waits for others on its behalf.
+    fn hear_no_more(&mut self) {
+        self.is_cut = true;
+        self.is_ending = self.held.is_empty();
+        if let Some(replies) = self.cluster.table.borrow_mut().get(self.ticket) {
+            replies.cancel(Cancel::Gone);
+        }
+    }
+
     fn may_read(&self) -> bool {
-        if self.is_ending || !self.held.is_empty() {
+        if self.is_ending || self.is_cut || self.held.len() >= HELD_MARK {
             return false;
         }
         let mut table = self.cluster.table.borrow_mut();
@@ -175,6 +190,9 @@ impl Session {
 
     /// Serves every complete request of `fresh` and keeps the rest.
     fn take_in(&mut self, fresh: &[u8]) {
+        if !self.held.is_empty() {
+            return self.held.extend_from_slice(fresh);
+        }
         let mut batch = self.cluster.batch(self.ticket);
         let mut position = 0;
         self.is_ending = loop {
@@ -188,11 +206,16 @@ impl Session {
                 .next(fresh, &mut position, |bytes| protocol.decode(bytes))
             {
                 Ok(None) => break false,
-                Ok(Some(request)) => {
-                    if self.protocol.serve(request, &mut batch) == Next::Close {
-                        break true;
+                Ok(Some(request)) => match self.protocol.serve(request.clone(), &mut batch) {
+                    Next::Continue => {}
+                    Next::Close => break true,
+                    Next::Hold => {
+                        batch.replies().hold();
+                        self.held.extend_from_slice(request.bytes());
+                        self.held.extend_from_slice(&fresh[position..]);
+                        break false;
                     }
-                }
+                },
                 Err(last_words) => {
                     self.protocol.end_batch(&mut batch);
                     batch.answer(|out| out.extend_from_slice(&last_words));
@@ -213,6 +236,7 @@ impl Session {
                 return;
             }
         }
+        self.is_ending |= self.is_cut && self.held.is_empty();
     }
 
     /// Writes what is next in order.
@@ -253,8 +277,10 @@ impl Session {
                     replies.quiet.is_overdue = false;
                 }
                 Poll::Ready(_) => {
+                    self.held.clear();
                     self.is_cut = true;
                     self.is_ending = true;
+                    replies.cancel(Cancel::Gone);
                     // Nobody will read what is left.
                     let unsent = replies.unsent();
                     replies.wrote(unsent);

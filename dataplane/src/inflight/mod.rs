@@ -5,6 +5,7 @@
 
 mod bell;
 mod byte_queue;
+mod deferred;
 mod intake;
 mod merge;
 mod replies;
@@ -13,6 +14,7 @@ mod ticket;
 
 pub use bell::Bell;
 pub use byte_queue::{ByteQueue, LARGE, MAX_SLICES};
+pub use deferred::{Cancel, Deferred};
 pub use intake::{Intake, Piece};
 pub use merge::{Finish, Merge};
 pub use replies::{Quiet, Replies, Wish};

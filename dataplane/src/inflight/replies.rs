@@ -11,8 +11,9 @@
 use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
-use super::{Bell, ByteQueue, Merge, Piece, byte_queue::LARGE};
+use super::{Bell, ByteQueue, Cancel, Merge, Piece, byte_queue::LARGE};
 
 /// Replies of one session, by sequence number.
 #[derive(Debug, Default)]
@@ -30,8 +31,12 @@ pub struct Replies {
     /// Bytes of parts whose requests are not complete.
     merging: usize,
     bell: Bell,
-    /// Set when a request was sent elsewhere than first: later ones wait for it.
-    redirected: bool,
+    /// Set when later requests are to wait until all earlier ones are answered.
+    is_holding: bool,
+    /// Calls off the deferred request, of which there is one at most.
+    cancel: Option<oneshot::Sender<Cancel>>,
+    /// Number of the kind of connections that requests travel on.
+    pub kind: u8,
     /// The cluster's epoch that all requests in flight were sent under.
     epoch: u32,
     /// Sequence number of the last request that may change data.
@@ -228,15 +233,27 @@ impl Replies {
     /// Returns whether a new request must wait until all earlier ones are answered, because keys may have moved.
     pub fn must_hold(&mut self, epoch: u32) -> bool {
         if self.slots.is_empty() {
-            self.redirected = false;
+            self.is_holding = false;
             self.epoch = epoch;
         }
-        self.redirected || self.epoch != epoch
+        self.is_holding || self.epoch != epoch
     }
 
-    /// Notes that a request was sent elsewhere than first.
-    pub fn note_redirect(&mut self) {
-        self.redirected = true;
+    /// Lets later requests wait until all earlier ones are answered: one was sent elsewhere than first, or will be.
+    pub fn hold(&mut self) {
+        self.is_holding = true;
+    }
+
+    /// Notes how the request that was just begun is called off; it is when the session ends.
+    pub fn defer(&mut self, cancel: oneshot::Sender<Cancel>) {
+        self.cancel = Some(cancel);
+        self.hold();
+    }
+
+    /// Calls the deferred request off; returns whether there was one.
+    pub fn cancel(&mut self, why: Cancel) -> bool {
+        let cancel = self.cancel.take();
+        cancel.is_some_and(|cancel| cancel.send(why).is_ok())
     }
 
     /// Notes that a request may change data.
@@ -460,7 +477,7 @@ mod tests {
         replies.settle(sequence, 0, Piece::Borrowed(b""));
         assert!(!replies.must_hold(2));
         let sequence = replies.begin(Wish::Reply);
-        replies.note_redirect();
+        replies.hold();
         assert!(replies.must_hold(2), "this request was sent elsewhere");
         replies.settle(sequence, 0, Piece::Borrowed(b""));
         assert!(!replies.must_hold(2));

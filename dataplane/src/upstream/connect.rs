@@ -5,12 +5,12 @@ use std::{fmt, io, time::Duration};
 use prism_proto::model::EndpointAddr;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
 
-use super::Stream;
+use super::{Kind, Lease, Loss, Stream};
+use crate::protocol::{message::Limits, redis::reply::is_error};
 
 /// Everything needed to open a connection of a cluster.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Dial {
     pub keepalive: Option<Duration>,
     /// Bytes that present the credentials, and what is presented: `AUTH …`. Empty when there are none.
     pub handshake: Vec<u8>,
+    /// Kind of the connections; needs nothing of a Memcached endpoint, whose kind is the default.
+    pub kind: Kind,
 }
 
 /// Why a connection could not be opened.
@@ -29,6 +31,9 @@ pub enum ConnectError {
     /// The endpoint refused the credentials; the text is its own.
     #[error("refused the credentials: {0}")]
     Credentials(String),
+    /// The endpoint refused to open a connection of this kind; its whole reply.
+    #[error("refused the database or the dialect: {}", text_of(.0))]
+    Kind(Vec<u8>),
     /// The operating system said no.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -38,7 +43,7 @@ pub enum ConnectError {
 }
 
 /// Longest reply to a handshake.
-const HANDSHAKE_REPLY: usize = 512;
+const HANDSHAKE_REPLY: usize = 16 * 1024;
 
 impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,37 +69,43 @@ impl Dial {
     async fn attempt(&self, addr: EndpointAddr) -> Result<Stream, ConnectError> {
         match addr {
             EndpointAddr::Tcp { host, port } => {
-                let mut stream = TcpStream::connect((host.as_str(), port)).await?;
+                let stream = TcpStream::connect((host.as_str(), port)).await?;
                 set_options(&stream, self.keepalive)?;
-                self.present(&mut stream).await?;
-                Ok(Stream::Tcp(stream))
+                self.present(Stream::Tcp(stream)).await
             }
             EndpointAddr::Unix(path) => {
-                let mut stream = UnixStream::connect(path).await?;
-                self.present(&mut stream).await?;
-                Ok(Stream::Unix(stream))
+                let stream = UnixStream::connect(path).await?;
+                self.present(Stream::Unix(stream)).await
             }
         }
     }
 
-    async fn present<S>(&self, stream: &mut S) -> Result<(), ConnectError>
-    where
-        S: AsyncReadExt + AsyncWriteExt + Unpin,
-    {
-        if self.handshake.is_empty() {
-            return Ok(());
+    /// Presents the credentials and makes the connection one of its kind.
+    async fn present(&self, stream: Stream) -> Result<Stream, ConnectError> {
+        let opening = self.kind.opening();
+        if self.handshake.is_empty() && opening.is_empty() {
+            return Ok(stream);
         }
-        stream.write_all(&self.handshake).await?;
-        let mut reply = Vec::new();
-        while !reply.ends_with(b"\r\n") && reply.len() < HANDSHAKE_REPLY {
-            reply.push(stream.read_u8().await?);
+        let limits = Limits {
+            max_reply_bytes: HANDSHAKE_REPLY,
+            ..Limits::default()
+        };
+        let mut lease = Lease::new(stream, limits);
+        if !self.handshake.is_empty() {
+            let reply = lease.ask(&self.handshake).await?;
+            if is_error(&reply) {
+                return Err(ConnectError::Credentials(
+                    self.without_secrets(&text_of(&reply)),
+                ));
+            }
         }
-        if reply.starts_with(b"+") {
-            return Ok(());
+        for command in opening {
+            let reply = lease.ask(&command).await?;
+            if is_error(&reply) {
+                return Err(ConnectError::Kind(reply));
+            }
         }
-        let text = String::from_utf8_lossy(&reply);
-        let text = text.trim_start_matches('-').trim_end();
-        Err(ConnectError::Credentials(self.without_secrets(text)))
+        Ok(lease.into_stream()?)
     }
 
     /// Blanks what was presented out of an endpoint's words, which reach logs and clients.
@@ -107,6 +118,22 @@ impl Dial {
             text = text.replace(word, "(hidden)");
         }
         text
+    }
+}
+
+/// Returns an endpoint's words without the marks of the protocol.
+fn text_of(reply: &[u8]) -> String {
+    let text = String::from_utf8_lossy(reply);
+    text.trim_start_matches('-').trim_end().to_owned()
+}
+
+impl From<Loss> for ConnectError {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::Connect(error) => error,
+            Loss::Io(error) => Self::Io(error),
+            other => Self::Io(io::Error::other(other.to_string())),
+        }
     }
 }
 
@@ -126,7 +153,7 @@ pub fn set_options(stream: &TcpStream, keepalive: Option<Duration>) -> io::Resul
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     use super::*;
 
@@ -138,6 +165,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             keepalive: None,
             handshake: b"*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\n".to_vec(),
+            kind: Kind::default(),
         };
         let endpoint = async {
             let (mut stream, _) = listener.accept().await.expect("accepted");

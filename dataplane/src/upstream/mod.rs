@@ -8,6 +8,8 @@ mod connection;
 mod context;
 mod decoder;
 mod ejection;
+mod kind;
+mod lease;
 mod pending;
 mod probe;
 mod stream;
@@ -17,6 +19,8 @@ pub use connect::{ConnectError, Dial, set_options};
 pub use connection::Connection;
 pub use context::{Clock, Nanos, WorkerContext};
 pub use ejection::{Detector, may_eject};
+pub use kind::Kind;
+pub use lease::Lease;
 pub use pending::{
     Bounds, Expect, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
 };

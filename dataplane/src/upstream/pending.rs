@@ -44,6 +44,8 @@ pub struct Pending {
     pub hops: u8,
     /// Whether it may change data.
     pub is_write: bool,
+    /// Number of the kind of connection it travels on.
+    pub kind: u8,
 }
 
 /// Why a request was not taken.
@@ -78,6 +80,18 @@ pub enum Loss {
     /// Pending bytes did not move.
     #[error("took no bytes for {0:?}")]
     Stalled(Duration),
+}
+
+/// Bytes shown of what an endpoint says unasked.
+const SHOWN: usize = 100;
+
+impl Loss {
+    /// Tells that an endpoint sent `bytes` that answer nothing.
+    pub(super) fn unasked(bytes: &[u8]) -> Self {
+        let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or(bytes);
+        let shown = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+        Self::Malformed(format!("a reply to no request: {shown}"))
+    }
 }
 
 /// Bounds of what is queued.

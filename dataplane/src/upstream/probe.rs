@@ -8,11 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ConnectError, Dial, Stream, Wire};
-use crate::protocol::{
-    message::{Limits, Progress},
-    redis::reply::ReplyDecoder,
-};
+use super::{ConnectError, Dial, Lease, Stream, Wire};
+use crate::protocol::message::Limits;
 
 /// Longest reply read here, in bytes.
 const MAX_REPLY: usize = 4 * 1024 * 1024;
@@ -60,30 +57,13 @@ pub async fn ask(
     command: &[u8],
     limit: Duration,
 ) -> Result<Vec<u8>, ConnectError> {
+    let limits = Limits {
+        max_reply_bytes: MAX_REPLY,
+        ..Limits::default()
+    };
     let attempt = async {
-        let mut stream = dial.open(addr).await?;
-        write(&mut stream, command).await?;
-        let mut decoder = ReplyDecoder::new(Limits {
-            max_reply_bytes: MAX_REPLY,
-            ..Limits::default()
-        });
-        let mut reply = Vec::new();
-        let mut chunk = [0; 4096];
-        loop {
-            let count = read(&mut stream, &mut chunk).await?;
-            if count == 0 {
-                return Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into()));
-            }
-            reply.extend_from_slice(&chunk[..count]);
-            match decoder.decode(&reply) {
-                Ok(Progress::Complete { len }) => {
-                    reply.truncate(len);
-                    return Ok(reply);
-                }
-                Ok(Progress::NeedMore { .. }) => {}
-                Err(error) => return Err(ConnectError::Io(io::Error::other(error))),
-            }
-        }
+        let mut lease = Lease::new(dial.open(addr).await?, limits);
+        Ok(lease.ask(command).await?)
     };
     timeout(limit, attempt)
         .await

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     cluster::{ClusterShared, Observation, runtime::handshake},
     metrics::Registry,
-    upstream::{Dial, Wire, probe},
+    upstream::{Dial, Kind, Wire, probe},
 };
 
 /// Redirects kept for the next report.
@@ -410,5 +410,6 @@ fn dial(cluster: &Cluster) -> Result<Dial, SecretError> {
         timeout: cluster.timeouts().dial,
         keepalive: None,
         handshake: handshake(cluster)?,
+        kind: Kind::default(),
     })
 }

@@ -37,9 +37,9 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
     })
 }
 
-fn getname(client: &mut Client, _: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
+fn getname(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     match client.name.is_empty() {
-        true => write_null(out, Dialect::Resp2),
+        true => write_null(out, asked.kind.dialect),
         false => write_bulk(out, &client.name),
     }
     Ok(())
@@ -96,8 +96,8 @@ fn as_it_is(asked: &Asked<'_>, out: &mut Vec<u8>, now: &str, other: &str) -> Res
     Err(SYNTAX)
 }
 
-fn tracking_info(_: &mut Client, _: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    write_map_header(out, 3, Dialect::Resp2);
+fn tracking_info(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
+    write_map_header(out, 3, asked.kind.dialect);
     write_bulk(out, "flags");
     write_array_header(out, 1);
     write_bulk(out, "off");
@@ -123,13 +123,18 @@ fn info(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(),
         (None, ListenAddr::Tcp { .. }) => String::new(),
     };
     let line = format!(
-        "id={} addr={} laddr={} name={} age={age} idle=0 flags=N db=0 sub=0 psub=0 ssub=0 \
-         multi=-1 cmd={} user={USER} redir=-1 resp=2 lib-name={} lib-ver={}\n",
+        "id={} addr={} laddr={} name={} age={age} idle=0 flags=N db={} sub=0 psub=0 ssub=0 \
+         multi=-1 cmd={} user={USER} redir=-1 resp={} lib-name={} lib-ver={}\n",
         client.id,
         shown(client.addr),
         shown(client.local_addr),
         String::from_utf8_lossy(&client.name),
+        asked.kind.database,
         asked.command.name,
+        match asked.kind.dialect {
+            Dialect::Resp2 => 2,
+            Dialect::Resp3 => 3,
+        },
         String::from_utf8_lossy(&client.library),
         String::from_utf8_lossy(&client.library_version),
     );

@@ -83,7 +83,7 @@ fn info(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
     for name in names {
         match named(name) {
             Some(command) => write_info(out, command),
-            None => write_null(out, Dialect::Resp2),
+            None => write_null(out, asked.kind.dialect),
         }
     }
     Ok(())
@@ -94,7 +94,7 @@ fn docs(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
         2 => served(),
         _ => asked.words(2).filter_map(named).collect(),
     };
-    write_documented(out, &commands);
+    write_documented(out, &commands, asked.kind.dialect);
     Ok(())
 }
 
@@ -197,18 +197,18 @@ fn write_words(out: &mut Vec<u8>, sign: &str, words: &str) {
     }
 }
 
-fn write_documented(out: &mut Vec<u8>, commands: &[&'static Command]) {
-    write_map_header(out, commands.len(), Dialect::Resp2);
+fn write_documented(out: &mut Vec<u8>, commands: &[&'static Command], dialect: Dialect) {
+    write_map_header(out, commands.len(), dialect);
     for command in commands {
         write_bulk(out, command.name);
-        write_docs(out, command);
+        write_docs(out, command, dialect);
     }
 }
 
 /// Writes what interactive clients complete words with.
-fn write_docs(out: &mut Vec<u8>, command: &'static Command) {
+fn write_docs(out: &mut Vec<u8>, command: &'static Command, dialect: Dialect) {
     let parts = parts(command);
-    write_map_header(out, if parts.is_empty() { 2 } else { 3 }, Dialect::Resp2);
+    write_map_header(out, if parts.is_empty() { 2 } else { 3 }, dialect);
     write_bulk(out, "summary");
     let page = command.name.replace('|', "-");
     write_bulk(out, format!("See https://redis.io/commands/{page}/"));
@@ -216,7 +216,7 @@ fn write_docs(out: &mut Vec<u8>, command: &'static Command) {
     write_bulk(out, group(command));
     if !parts.is_empty() {
         write_bulk(out, "subcommands");
-        write_documented(out, &parts);
+        write_documented(out, &parts, dialect);
     }
 }
 

@@ -14,11 +14,13 @@ use crate::{
             reply::write_error,
         },
     },
+    upstream::Kind,
 };
 
 mod client;
 mod command;
 mod info;
+mod kind;
 mod session;
 
 pub(super) use session::Client;
@@ -29,6 +31,8 @@ struct Asked<'a> {
     raw: &'a [u8],
     args: &'a [Span],
     cluster: &'a ClusterWorker,
+    /// The kind of connections the session travels on.
+    kind: Kind,
 }
 
 /// Writes the answer to one request, or gives the words that refuse it.
@@ -73,7 +77,11 @@ pub(super) fn serve(
         raw,
         args,
         cluster,
+        kind: batch.kind(),
     };
+    if let Some(next) = kind::serve(client, &asked, batch) {
+        return next;
+    }
     let handler = handler(command.name).unwrap_or(refuse);
     let mut is_refused = false;
     batch.answer(|out| {
@@ -93,6 +101,12 @@ pub(super) fn serve(
     }
 }
 
+/// Refuses a request that was not begun.
+fn refuse_with(batch: &mut Batch<'_>, words: &Words) {
+    batch.cluster().metrics.refused_total.inc();
+    batch.answer(|out| write_error(out, words.as_bytes()));
+}
+
 /// Returns whether clients may use the command, here or at an endpoint.
 fn is_served(command: &Command) -> bool {
     match command.class {
@@ -100,7 +114,7 @@ fn is_served(command: &Command) -> bool {
             true
         }
         Class::Container => command::subcommands(command).next().is_some(),
-        _ => handler(command.name).is_some(),
+        _ => handler(command.name).is_some() || kind::serves(command.name),
     }
 }
 

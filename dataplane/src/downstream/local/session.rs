@@ -1,4 +1,4 @@
-//! PING, ECHO, QUIT, SELECT, RESET, AUTH, HELLO and their like; what is kept of a client.
+//! PING, ECHO, QUIT, AUTH and their like; what is kept of a client.
 
 use std::net::SocketAddr;
 
@@ -7,9 +7,7 @@ use crate::{
     cluster::ClusterWorker,
     protocol::redis::{
         command::Command,
-        reply::{
-            Dialect, write_array_header, write_bulk, write_integer, write_map_header, write_simple,
-        },
+        reply::{write_bulk, write_simple},
     },
     upstream::{Nanos, Stream},
 };
@@ -22,6 +20,9 @@ pub(super) const USER: &str = "default";
 
 pub(super) const NO_CLUSTER: Words =
     Words::Borrowed("ERR This instance has cluster support disabled");
+
+pub(super) const NO_CLUSTER_SELECT: Words =
+    Words::Borrowed("ERR SELECT is not allowed in cluster mode");
 
 const BAD_NAME: Words =
     Words::Borrowed("ERR Client names cannot contain spaces, newlines or special characters.");
@@ -90,6 +91,12 @@ impl Client {
         Ok(())
     }
 
+    /// Forgets what the client said about itself, as RESET does.
+    pub(super) fn forget(&mut self) {
+        self.name = Box::default();
+        self.is_authenticated = false;
+    }
+
     fn authenticate(
         &mut self,
         cluster: &ClusterWorker,
@@ -127,14 +134,11 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
             write_bulk(out, asked.word(1));
             Ok(())
         },
-        "hello" => hello,
         "ping" => ping,
         "quit" | "unwatch" => |_, _, out| {
             write_simple(out, "OK");
             Ok(())
         },
-        "reset" => reset,
-        "select" => select,
         _ => return None,
     })
 }
@@ -157,30 +161,6 @@ fn cluster_mode(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
-fn select(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    let not_a_number = "ERR value is not an integer or out of range";
-    let index = integer(asked.word(1)).ok_or(not_a_number)?;
-    if i32::try_from(index).is_err() {
-        let range = "ERR value is out of range, value must between -2147483648 and 2147483647";
-        return Err(range.into());
-    }
-    match index {
-        0 => write_simple(out, "OK"),
-        _ if asked.cluster.settings_ref().is_cluster => {
-            return Err("ERR SELECT is not allowed in cluster mode".into());
-        }
-        _ => return Err("ERR DB index is out of range".into()),
-    }
-    Ok(())
-}
-
-fn reset(client: &mut Client, _: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    client.name = Box::default();
-    client.is_authenticated = false;
-    write_simple(out, "RESET");
-    Ok(())
-}
-
 fn auth(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     match asked.args.len() {
         2 if !asked.cluster.is_locked() => return Err(NO_PASSWORD),
@@ -192,16 +172,8 @@ fn auth(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-fn hello(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    if asked.args.len() > 1 {
-        match integer(asked.word(1)) {
-            Some(2) => {}
-            Some(_) => return Err("NOPROTO unsupported protocol version".into()),
-            None => {
-                return Err("ERR Protocol version is not an integer or out of range".into());
-            }
-        }
-    }
+/// Does what HELLO asks for besides the dialect.
+pub(super) fn hello_options(client: &mut Client, asked: &Asked<'_>) -> Result<(), Words> {
     let mut at = 2;
     while at < asked.args.len() {
         let more = asked.args.len() - 1 - at;
@@ -216,33 +188,14 @@ fn hello(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<()
             return Err(format!("ERR Syntax error in HELLO option '{option}'").into());
         }
     }
-    if !client.is_admitted(asked.cluster) {
-        return Err(HELLO_FIRST);
+    match client.is_admitted(asked.cluster) {
+        true => Ok(()),
+        false => Err(HELLO_FIRST),
     }
-    introduce(client, out);
-    Ok(())
-}
-
-fn introduce(client: &Client, out: &mut Vec<u8>) {
-    let pair = |out: &mut Vec<u8>, name, value| {
-        write_bulk(out, name);
-        write_bulk(out, value);
-    };
-    write_map_header(out, 7, Dialect::Resp2);
-    pair(out, "server", "redis");
-    pair(out, "version", REDIS);
-    write_bulk(out, "proto");
-    write_integer(out, 2);
-    write_bulk(out, "id");
-    write_integer(out, client.id.cast_signed());
-    pair(out, "mode", "standalone");
-    pair(out, "role", "master");
-    write_bulk(out, "modules");
-    write_array_header(out, 0);
 }
 
 /// Reads a number as strictly as Redis does: no plus, no leading zeros, no spaces.
-fn integer(word: &[u8]) -> Option<i64> {
+pub(super) fn integer(word: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(word).ok()?.parse().ok()?;
     (itoa::Buffer::new().format(number).as_bytes() == word).then_some(number)
 }

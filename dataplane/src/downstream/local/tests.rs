@@ -210,12 +210,10 @@ fn numbers_are_read_as_strictly_as_redis_does() {
         for word in ["x", "+0", "00", "-0", "''", "99999999999999999999"] {
             check(&mut client, &[(&format!("SELECT {word}"), no_number)]).await;
         }
-        for word in ["1", "-1", "16"] {
-            check(&mut client, &[(&format!("SELECT {word}"), no_range)]).await;
-        }
+        check(&mut client, &[("SELECT -1", no_range)]).await;
         let transcript = [
             ("SELECT 0", "+OK"),
-            ("HELLO 3", "-NOPROTO unsupported protocol version"),
+            ("HELLO 4", "-NOPROTO unsupported protocol version"),
             (
                 "HELLO 02",
                 "-ERR Protocol version is not an integer or out of range",

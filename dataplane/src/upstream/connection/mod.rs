@@ -167,13 +167,13 @@ impl Connection {
     ) -> Result<Option<(Pending, Piece<'a>, &'a ByteQueue)>, Loss> {
         let Some(pending) = self.fifo.front().copied() else {
             if *position < fresh.len() {
-                return Err(unasked(&fresh[*position..]));
+                return Err(Loss::unasked(&fresh[*position..]));
             }
             return Ok(None);
         };
         if pending.start >= self.written && *position < fresh.len() {
             // Not a byte of the request was written: taking this for its reply would shift all that follow.
-            return Err(unasked(&fresh[*position..]));
+            return Err(Loss::unasked(&fresh[*position..]));
         }
         let decoder = &mut self.decoder;
         let piece = self.intake.next(fresh, position, |bytes| {
@@ -306,13 +306,4 @@ impl Connection {
     pub fn target(&self) -> &Rc<Target> {
         &self.target
     }
-}
-
-/// Bytes shown of what an endpoint says unasked.
-const SHOWN: usize = 100;
-
-fn unasked(fresh: &[u8]) -> Loss {
-    let line = fresh.split(|byte| *byte == b'\r').next().unwrap_or(fresh);
-    let shown = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
-    Loss::Malformed(format!("a reply to no request: {shown}"))
 }
