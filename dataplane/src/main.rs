@@ -15,6 +15,7 @@ use clap::{
     parser::ValueSource,
 };
 use prism_dataplane::server::{self, Options, Size, Source, StartError, Time};
+use prism_proto::model::parse_host;
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 
@@ -87,7 +88,7 @@ struct Flags {
     bootstrap: Option<PathBuf>,
 
     /// What cluster-aware clients are told to connect to [default: the address they came to]
-    #[arg(long, env = "PRISM_ADVERTISE", value_name = "HOST")]
+    #[arg(long, env = "PRISM_ADVERTISE", value_name = "HOST", value_parser = parse_host)]
     advertise: Option<String>,
 
     /// Resident memory beyond which an alarm is raised [default: 80 % of the cgroup's limit]

@@ -176,6 +176,14 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Sends a request to the endpoint that owns `slot`.
+    pub fn forward_to_owner(&mut self, slot: u16, request: Piece<'_>, call: Call) {
+        match self.nodes.owner(slot, self.cluster.name()) {
+            Ok(route) => self.forward_to(route, request, call),
+            Err(error) => self.fail(call.wish, &error),
+        }
+    }
+
     /// Sends a request to the endpoints that have its keys, in parts if they are several.
     pub fn divide(&mut self, whole: Piece<'_>, request: Divisible<'_>, call: Call) {
         let mut portions = match self.portions(request.keys) {

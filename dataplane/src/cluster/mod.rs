@@ -8,6 +8,7 @@ mod error;
 mod kinds;
 mod lease;
 mod nodes;
+mod peers;
 mod pump;
 mod redirect;
 mod retry;
@@ -19,6 +20,7 @@ mod worker;
 pub use dispatch::{Apart, Batch, Call, Divisible, Together};
 pub use error::CallError;
 pub use lease::{Leased, Place};
+pub use peers::{Own, Peers};
 pub use redirect::finish;
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
 pub use topology::{

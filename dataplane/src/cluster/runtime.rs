@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use prism_proto::model::{CacheType, Cluster, ListenAddr, Secret, SecretError};
 use tokio::sync::mpsc;
 
-use super::Topology;
+use super::{Peers, Topology};
 
 /// All clusters in service; written only by `server::apply`.
 #[derive(Debug, Default)]
@@ -48,6 +48,8 @@ pub struct ClusterShared {
     pub topology: Arc<ArcSwap<Topology>>,
     /// Clients connected to this data plane.
     pub clients: AtomicU64,
+    /// Which data planes serve it; one writer, the control thread.
+    pub peers: ArcSwap<Peers>,
     /// What workers see, for the topology task; full: dropped and counted.
     pub observations: mpsc::Sender<Observation>,
 }

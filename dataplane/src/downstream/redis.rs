@@ -65,6 +65,7 @@ impl Redis {
             }
             Class::Split(kind) => divide(kind, command, request, args, batch),
             Class::Same => keep_together(command, request, args, batch),
+            Class::Slot => local::ask_owner(command, request, args, batch),
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),
         }
         Next::Continue

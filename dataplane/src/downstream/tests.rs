@@ -101,6 +101,7 @@ impl Proxy {
             name: cluster.name().to_owned(),
             topology: Arc::new(ArcSwap::from_pointee(topology)),
             clients: Default::default(),
+            peers: ArcSwap::default(),
             observations,
         });
         let runtime = ClusterRuntime::new(Arc::new(cluster), 0, 0, Arc::clone(&shared));

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     admin::Admin,
+    cluster::Own,
     discovery::{
         Status, Sync,
         last_good::{Boot, LastGood},
@@ -69,7 +70,10 @@ impl Control {
         workers: Vec<mpsc::Sender<WorkerMessage>>,
         memory_limit: Option<u64>,
     ) -> Self {
-        let service = Service::default();
+        let service = Service::new(Own {
+            id: options.id.clone(),
+            advertise: options.advertise.clone(),
+        });
         let applier = Applier {
             workers: workers.clone(),
             service: service.clone(),

@@ -3,14 +3,17 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
-use prism_proto::{model::CacheType, placement::SlotMap};
+use prism_proto::{
+    model::{CacheType, Peer},
+    placement::SlotMap,
+};
 use tokio::{
     sync::Notify,
     task::{JoinHandle, spawn_local},
 };
 
 use crate::{
-    cluster::{Observed, Runtime, TopologyHandle},
+    cluster::{ClusterShared, Observed, Own, Peers, Runtime, TopologyHandle},
     discovery::{Health, HeldResource},
 };
 
@@ -21,7 +24,17 @@ pub(super) struct Service {
     pub(super) runtime: Arc<ArcSwap<Runtime>>,
     topologies: Rc<RefCell<BTreeMap<String, InService>>>,
     slot_maps: Rc<RefCell<BTreeMap<String, Pushed>>>,
+    /// What clusters are told of this data plane and the others; the base of each cluster's own list.
+    peers: Rc<RefCell<PeerLists>>,
     urgent: Rc<Notify>,
+}
+
+/// The data planes that serve each cluster.
+#[derive(Debug, Default)]
+struct PeerLists {
+    own: Arc<Own>,
+    listed: BTreeMap<String, Arc<Vec<Peer>>>,
+    is_leaving: bool,
 }
 
 /// A slot map, and the revision it was pushed as.
@@ -44,7 +57,29 @@ impl Drop for InService {
     }
 }
 
+impl PeerLists {
+    fn of(&self, cluster: &str) -> Arc<Peers> {
+        Arc::new(Peers {
+            own: Arc::clone(&self.own),
+            listed: self.listed.get(cluster).cloned().unwrap_or_default(),
+            is_leaving: self.is_leaving,
+        })
+    }
+}
+
 impl Service {
+    /// Serves nothing yet, as the data plane `own`.
+    pub(super) fn new(own: Own) -> Self {
+        let service = Self::default();
+        service.peers.borrow_mut().own = Arc::new(own);
+        service
+    }
+
+    /// Tells a cluster that comes into service which data planes serve it.
+    pub(super) fn introduce(&self, cluster: &ClusterShared) {
+        cluster.peers.store(self.peers.borrow().of(&cluster.name));
+    }
+
     /// Returns the topology of a cluster in service.
     pub(super) fn topology(&self, cluster: &str) -> Option<Rc<TopologyHandle>> {
         let topologies = self.topologies.borrow();

@@ -176,6 +176,23 @@ fn parse_tcp(text: &str) -> Result<(String, u16), AddressError> {
     }
 }
 
+/// Reads an IP address, of version 6 with or without brackets, or a name; returns it without brackets.
+///
+/// # Errors
+/// When it is neither.
+pub fn parse_host(text: &str) -> Result<String, AddressError> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let ip = bare.unwrap_or(text).parse::<IpAddr>();
+    match (ip, bare) {
+        (Ok(ip), None) => Ok(ip.to_string()),
+        (Ok(IpAddr::V6(ip)), Some(_)) => Ok(ip.to_string()),
+        (Err(_), None) if is_host_name(text) => Ok(text.to_owned()),
+        _ => Err(AddressError::Host(text.to_owned())),
+    }
+}
+
 /// Accepts names as resolvers do, but no name that looks like a wrong IPv4 address.
 fn is_host_name(host: &str) -> bool {
     let named = |label: &str| {
@@ -293,6 +310,24 @@ mod tests {
             let (left, right): (ListenAddr, ListenAddr) = (a.parse().unwrap(), b.parse().unwrap());
             assert_eq!(left.overlaps(&right), expected, "{a} {b}");
             assert_eq!(right.overlaps(&left), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses_or_names_without_a_port() {
+        for (text, expected) in [
+            ("10.0.0.1", Some("10.0.0.1")),
+            ("::1", Some("::1")),
+            ("[::1]", Some("::1")),
+            ("proxy.example.com", Some("proxy.example.com")),
+            ("proxy:9001", None),
+            ("10.0.0.1:9001", None),
+            ("[10.0.0.1]", None),
+            ("10.0.0.256", None),
+            ("two words", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_host(text).ok().as_deref(), expected, "{text:?}");
         }
     }
 

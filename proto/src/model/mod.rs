@@ -8,6 +8,7 @@ mod defaults;
 mod draft;
 mod fleet;
 mod limits;
+mod peer;
 mod redact;
 mod resource;
 mod secret;
@@ -21,7 +22,7 @@ mod word;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use address::{AddressError, EndpointAddr, ListenAddr};
+pub use address::{AddressError, EndpointAddr, ListenAddr, parse_host};
 pub use cluster::{Cluster, Endpoint, HotKeys, Limits, Probing, Slowlog, Timeouts, TopologyPolicy};
 pub use draft::{
     AuthDraft, BackendAuthDraft, BackendTlsDraft, BackupRequestDraft, ClientCacheDraft, Draft,
@@ -30,6 +31,7 @@ pub use draft::{
 pub use fleet::check_fleet;
 pub(crate) use fleet::check_fleet_at;
 pub use limits::{MAX_CLUSTERS, MAX_ENDPOINTS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
+pub use peer::{MAX_PEERS, Peer, node_id, shard_id};
 pub use resource::resource_hash;
 pub use secret::{Credentials, Secret, SecretError};
 pub use selector::Selector;

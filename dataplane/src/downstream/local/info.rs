@@ -8,7 +8,10 @@ use std::{
 
 use prism_proto::model::ListenAddr;
 
-use super::{Asked, Client, Handler, Words, session::REDIS};
+use super::{
+    Asked, Client, Handler, Words,
+    session::{REDIS, mode},
+};
 use crate::{
     cluster::ClusterWorker,
     protocol::redis::reply::{write_array_header, write_bulk, write_integer},
@@ -25,7 +28,10 @@ const SECTIONS: [(&str, Section); 5] = [
     ("Replication", |_, text| {
         text.write_str("role:master\r\nconnected_slaves:0\r\n")
     }),
-    ("Cluster", |_, text| text.write_str("cluster_enabled:0\r\n")),
+    ("Cluster", |cluster, text| {
+        let is_cluster = u8::from(cluster.settings_ref().is_cluster);
+        write!(text, "cluster_enabled:{is_cluster}\r\n")
+    }),
 ];
 
 const SECONDS_A_DAY: u64 = 86_400;
@@ -66,7 +72,8 @@ fn info(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
 
 fn server(cluster: &ClusterWorker, text: &mut String) -> fmt::Result {
     let uptime = cluster.context.clock.now() / 1_000_000_000;
-    write!(text, "redis_version:{REDIS}\r\nredis_mode:standalone\r\n")?;
+    let mode = mode(cluster);
+    write!(text, "redis_version:{REDIS}\r\nredis_mode:{mode}\r\n")?;
     write!(text, "prism_version:{}\r\n", env!("CARGO_PKG_VERSION"))?;
     write!(text, "prism_cluster:{}\r\n", cluster.name())?;
     write!(text, "os:{}\r\n", std::env::consts::OS)?;

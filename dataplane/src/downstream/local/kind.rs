@@ -2,7 +2,7 @@
 
 use super::{
     Asked, Client, Words, refuse_with,
-    session::{NO_CLUSTER_SELECT, REDIS, hello_options, integer},
+    session::{NO_CLUSTER_SELECT, REDIS, hello_options, integer, mode},
 };
 use crate::{
     cluster::Batch,
@@ -23,7 +23,7 @@ pub(super) fn serve(client: &mut Client, asked: &Asked<'_>, batch: &mut Batch<'_
                 client.forget();
                 Ok(())
             },
-            reply: |_, _, out| write_simple(out, "RESET"),
+            reply: |_, _, _, out| write_simple(out, "RESET"),
         }),
         "select" => select(asked),
         _ => return None,
@@ -49,7 +49,7 @@ struct Change {
     /// What else is done before.
     apply: fn(&mut Client, &Asked<'_>) -> Result<(), Words>,
     /// The reply when all went well.
-    reply: fn(&Client, Kind, &mut Vec<u8>),
+    reply: fn(&Client, &Asked<'_>, Kind, &mut Vec<u8>),
 }
 
 impl Change {
@@ -63,7 +63,7 @@ impl Change {
             return Next::Continue;
         }
         let (mut reply, kind) = (Vec::new(), self.kind);
-        (self.reply)(client, kind, &mut reply);
+        (self.reply)(client, asked, kind, &mut reply);
         if kind == asked.kind || batch.switch(kind) {
             batch.answer(|out| out.extend_from_slice(&reply));
             return Next::Continue;
@@ -100,7 +100,7 @@ fn select(asked: &Asked<'_>) -> Result<Change, Words> {
             ..asked.kind
         },
         apply: |_, _| Ok(()),
-        reply: |_, _, out| write_simple(out, "OK"),
+        reply: |_, _, _, out| write_simple(out, "OK"),
     })
 }
 
@@ -120,12 +120,15 @@ fn hello(asked: &Asked<'_>) -> Result<Change, Words> {
             ..asked.kind
         },
         apply: hello_options,
-        reply: |client, kind, out| introduce(client, kind.dialect, out),
+        reply: |client, asked, kind, out| {
+            let mode = mode(asked.cluster);
+            introduce(client, kind.dialect, mode, out);
+        },
     })
 }
 
-fn introduce(client: &Client, dialect: Dialect, out: &mut Vec<u8>) {
-    let pair = |out: &mut Vec<u8>, name, value| {
+fn introduce(client: &Client, dialect: Dialect, mode: &str, out: &mut Vec<u8>) {
+    let pair = |out: &mut Vec<u8>, name, value: &str| {
         write_bulk(out, name);
         write_bulk(out, value);
     };
@@ -142,7 +145,7 @@ fn introduce(client: &Client, dialect: Dialect, out: &mut Vec<u8>) {
     );
     write_bulk(out, "id");
     write_integer(out, client.id.cast_signed());
-    pair(out, "mode", "standalone");
+    pair(out, "mode", mode);
     pair(out, "role", "master");
     write_bulk(out, "modules");
     write_array_header(out, 0);

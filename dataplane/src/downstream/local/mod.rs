@@ -18,11 +18,13 @@ use crate::{
 };
 
 mod client;
+mod cluster;
 mod command;
 mod info;
 mod kind;
 mod session;
 
+pub(super) use cluster::ask_owner;
 pub(super) use session::Client;
 
 /// A request that is answered here.
@@ -110,9 +112,12 @@ fn refuse_with(batch: &mut Batch<'_>, words: &Words) {
 /// Returns whether clients may use the command, here or at an endpoint.
 fn is_served(command: &Command) -> bool {
     match command.class {
-        Class::Same | Class::SingleRead | Class::SingleWrite | Class::Split(_) | Class::Subkey => {
-            true
-        }
+        Class::Same
+        | Class::SingleRead
+        | Class::SingleWrite
+        | Class::Slot
+        | Class::Split(_)
+        | Class::Subkey => true,
         Class::Container => command::subcommands(command).next().is_some(),
         _ => handler(command.name).is_some() || kind::serves(command.name),
     }
@@ -121,6 +126,7 @@ fn is_served(command: &Command) -> bool {
 fn handler(name: &str) -> Option<Handler> {
     session::handler(name)
         .or_else(|| client::handler(name))
+        .or_else(|| cluster::handler(name))
         .or_else(|| command::handler(name))
         .or_else(|| info::handler(name))
 }

@@ -194,6 +194,14 @@ pub(super) fn hello_options(client: &mut Client, asked: &Asked<'_>) -> Result<()
     }
 }
 
+/// Returns the word for what clients are to take the proxy for.
+pub(super) fn mode(cluster: &ClusterWorker) -> &'static str {
+    match cluster.settings_ref().is_cluster {
+        true => "cluster",
+        false => "standalone",
+    }
+}
+
 /// Reads a number as strictly as Redis does: no plus, no leading zeros, no spaces.
 pub(super) fn integer(word: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(word).ok()?.parse().ok()?;

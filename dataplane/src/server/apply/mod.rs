@@ -164,6 +164,7 @@ impl Applier {
                 _ => {
                     let (shared, topology) =
                         TopologyHandle::start(Arc::clone(&new.cluster), Arc::clone(&self.registry));
+                    self.service.introduce(&shared);
                     self.service.insert(name, topology).await;
                     started.push(*new);
                     shared
