@@ -19,4 +19,5 @@ mod pool;
 mod redis_cluster;
 mod redis_mixed_load;
 mod redis_pool;
+mod redis_together;
 mod settings;

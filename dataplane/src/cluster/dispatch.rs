@@ -93,6 +93,11 @@ impl<'a> Batch<'a> {
             .expect("a session outlives its batches")
     }
 
+    /// Returns whether two keys can be at different endpoints of a pool.
+    pub fn is_spread(&self) -> bool {
+        self.nodes.is_spread()
+    }
+
     /// Returns whether new requests must wait until the session's earlier ones are answered.
     pub fn must_hold(&mut self) -> bool {
         let epoch = self.cluster.epoch();

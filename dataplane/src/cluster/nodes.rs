@@ -134,6 +134,11 @@ impl Nodes {
         Ok(route)
     }
 
+    /// Returns whether two keys can be at different endpoints of a pool.
+    pub(super) fn is_spread(&self) -> bool {
+        matches!(&self.topology.placement, Placement::Ring(_, shards) if shards.len() > 1)
+    }
+
     /// Returns who owns `slot`.
     ///
     /// # Errors

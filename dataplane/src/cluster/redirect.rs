@@ -310,7 +310,8 @@ fn key_of(request: &[u8]) -> Option<&[u8]> {
         return None;
     };
     let command = find(request, decoder.args()).ok()?;
-    let position = command.key_positions(decoder.args().len()).next()?;
+    let keys = command.keys(request, decoder.args());
+    let position = keys.list.first()?.position;
     Some(bytes_of(request, decoder.args().get(position)?))
 }
 
@@ -362,6 +363,10 @@ mod tests {
         assert_eq!(
             key_of(&request(&["OBJECT", "ENCODING", "b"])),
             Some(b"b".as_slice())
+        );
+        assert_eq!(
+            key_of(&request(&["EVAL", "return 1", "1", "c", "d"])),
+            Some(b"c".as_slice())
         );
         assert_eq!(key_of(&request(&["PING"])), None);
     }

@@ -8,6 +8,7 @@ mod local;
 mod memcache;
 mod redis;
 mod session;
+mod together;
 
 pub use listener::{ListenSocket, Listener};
 pub use session::{Next, Protocol, Session};

@@ -5,9 +5,10 @@ use std::rc::Rc;
 use super::{
     local::{self, Client},
     session::{Next, Protocol},
+    together,
 };
 use crate::{
-    cluster::{Apart, Batch, Call, ClusterWorker, Divisible, Together, finish},
+    cluster::{Batch, Call, ClusterWorker, Divisible, finish},
     inflight::{Piece, Wish},
     protocol::{
         message::{Limits, Progress, Span, bytes_of},
@@ -64,8 +65,8 @@ impl Redis {
                 forward(command, request, args, batch)
             }
             Class::Split(kind) => divide(kind, command, request, args, batch),
-            Class::Same => keep_together(command, request, args, batch),
             Class::Slot => local::ask_owner(command, request, args, batch),
+            class if together::is_kept(class) => together::serve(command, request, args, batch),
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),
         }
         Next::Continue
@@ -173,29 +174,6 @@ fn divide(
         finish: &|| finish(kind, keys, dialect),
     };
     batch.divide(whole, divisible, call);
-}
-
-/// Sends a command that cannot be divided to the endpoint that has all its keys.
-fn keep_together(command: &Command, request: Piece<'_>, args: &[Span], batch: &mut Batch<'_>) {
-    let call = Call {
-        expect: Expect::Redis,
-        wish: Wish::Reply,
-        is_write: command.write,
-    };
-    let copy = request.clone();
-    let spans = command
-        .key_positions(args.len())
-        .filter_map(|at| args.get(at));
-    let together = Together {
-        whole: request,
-        keys: &mut spans.map(|span| bytes_of(copy.bytes(), span)),
-    };
-    if let Err(Apart) = batch.forward_together(together, call) {
-        refuse(
-            batch,
-            b"CROSSSLOT Keys in request don't hash to the same slot",
-        );
-    }
 }
 
 /// Answers a request with an error in its turn.

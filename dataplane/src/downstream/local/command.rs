@@ -2,9 +2,9 @@
 
 use super::{Asked, Client, Handler, SYNTAX, Words, is_served, unsupported};
 use crate::protocol::{
-    message::bytes_of,
+    message::{Span, bytes_of},
     redis::{
-        command::{Class, Command, Unfit, all, find, lookup, lookup_sub},
+        command::{Command, Key, KeyList, Unfit, all, find, lookup, lookup_sub},
         reply::{
             Dialect, write_array_header, write_bulk, write_integer, write_map_header, write_null,
             write_simple,
@@ -42,6 +42,7 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
         },
         "command|docs" => docs,
         "command|getkeys" => getkeys,
+        "command|getkeysandflags" => getkeysandflags,
         "command|info" => info,
         "command|list" => list,
         "client|help" | "command|help" | "memory|help" | "object|help" | "xgroup|help"
@@ -116,35 +117,46 @@ fn list(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
     Ok(())
 }
 
-/// Returns the keys of commands that have them at fixed places.
+/// Writes where the keys of a request are.
 fn getkeys(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     let args = asked.args.get(2..).unwrap_or_default();
-    let (command, is_arity_ok) = match find(asked.raw, args) {
-        Ok(command) => (command, true),
-        Err(Unfit::Arity(command)) => (command, false),
-        Err(_) => return Err("ERR Invalid command specified".into()),
-    };
-    let is_movable = command.has_flag("movablekeys") || command.class == Class::Streams;
-    // A channel is no key, though requests go by it.
-    let is_channel = command.class == Class::PubSubShard;
-    if !is_movable && (command.first_key == 0 || is_channel) {
-        return Err("ERR The command has no key arguments".into());
-    }
-    if !is_arity_ok {
-        return Err("ERR Invalid number of arguments specified for command".into());
-    }
-    if is_movable {
-        return Err(unsupported(&format!("command|getkeys {}", command.name)));
-    }
-    let spans = command
-        .key_positions(args.len())
-        .filter_map(|at| args.get(at));
-    let keys: Vec<_> = spans.map(|span| bytes_of(asked.raw, span)).collect();
+    let keys = told(asked, args)?;
     write_array_header(out, keys.len());
     for key in keys {
-        write_bulk(out, key);
+        write_key(out, key, asked, args);
     }
     Ok(())
+}
+
+/// Writes where the keys of a request are, and what is done with them.
+fn getkeysandflags(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
+    let args = asked.args.get(2..).unwrap_or_default();
+    let keys = told(asked, args)?;
+    write_array_header(out, keys.len());
+    for key in keys {
+        write_array_header(out, 2);
+        write_key(out, key, asked, args);
+        let words = key.flags.words();
+        write_array_header(out, words.clone().count());
+        for word in words {
+            write_simple(out, word);
+        }
+    }
+    Ok(())
+}
+
+fn told(asked: &Asked<'_>, args: &[Span]) -> Result<KeyList, Words> {
+    let command = match find(asked.raw, args) {
+        Ok(command) | Err(Unfit::Arity(command)) => command,
+        Err(_) => return Err("ERR Invalid command specified".into()),
+    };
+    let keys = command.told_keys(asked.raw, args);
+    keys.map_err(|error| error.to_string().into())
+}
+
+fn write_key(out: &mut Vec<u8>, key: Key, asked: &Asked<'_>, args: &[Span]) {
+    let span = args.get(key.position);
+    write_bulk(out, span.map_or(&[][..], |span| bytes_of(asked.raw, span)));
 }
 
 /// Lists the subcommands that are served, in the form of Redis.

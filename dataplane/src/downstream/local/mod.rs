@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::session::Next;
+use super::{session::Next, together};
 use crate::{
     cluster::{Batch, ClusterWorker},
     protocol::{
@@ -112,12 +112,10 @@ fn refuse_with(batch: &mut Batch<'_>, words: &Words) {
 /// Returns whether clients may use the command, here or at an endpoint.
 fn is_served(command: &Command) -> bool {
     match command.class {
-        Class::Same
-        | Class::SingleRead
-        | Class::SingleWrite
-        | Class::Slot
-        | Class::Split(_)
-        | Class::Subkey => true,
+        Class::SingleRead | Class::SingleWrite | Class::Slot | Class::Split(_) | Class::Subkey => {
+            true
+        }
+        class if together::is_kept(class) => true,
         Class::Container => command::subcommands(command).next().is_some(),
         _ => handler(command.name).is_some() || kind::serves(command.name),
     }
@@ -145,7 +143,7 @@ fn refuse(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Word
     })
 }
 
-fn unsupported(what: &str) -> Words {
+pub(super) fn unsupported(what: &str) -> Words {
     format!("ERR prism: '{what}' is not supported by this version").into()
 }
 

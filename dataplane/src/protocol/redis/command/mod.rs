@@ -20,11 +20,16 @@ macro_rules! rows {
     };
 }
 
+mod keys;
 mod lookup;
 mod newer;
 mod table;
 mod unfit;
 
+pub use keys::{
+    Begin, Find, Key, KeyError, KeyFlags, KeyList, KeySpec, Keys, Streams, by_specs, sort_patterns,
+    streams,
+};
 pub use lookup::{all, lookup, lookup_sub};
 pub use unfit::{Unfit, find};
 
