@@ -304,6 +304,16 @@ fn replica_takes_over_a_dead_primary() {
     for key in &keys {
         assert_eq!(client.ask(&format!("SET {key} 1")), "+OK");
     }
+    // Replication is asynchronous: what the replica has not, the cluster loses.
+    wait::until("the replica has the writes", wait::LIMIT, || {
+        let info = front.cluster.nodes[0].ask("INFO replication");
+        let offset = |name: &str| {
+            let (_, rest) = info.split_once(name)?;
+            rest.split([',', '\r']).next()?.parse::<u64>().ok()
+        };
+        let written = offset("master_repl_offset:");
+        written.is_some_and(|written| written > 0) && offset(",offset=") == written
+    });
     front.cluster.nodes[0].process().kill();
     wait::until("the replica serves", Duration::from_secs(30), || {
         keys.iter()
