@@ -1,10 +1,11 @@
 //! Requests on their way out: each goes to its endpoint's outbox, whole or in parts.
 
-use std::{cell::RefMut, collections::HashMap};
+use std::{cell::RefMut, collections::HashMap, rc::Rc};
 
 use super::{
     CallError, ClusterWorker, Observation,
     nodes::{Nodes, Route},
+    redirect::{self, Redirected},
 };
 use crate::{
     inflight::{Deferred, Finish, Merge, Piece, Replies, Table, Ticket, Wish},
@@ -316,12 +317,23 @@ impl<'a> Batch<'a> {
         let connection = self
             .cluster
             .connection(&mut self.nodes, node, ticket, self.kind);
-        let result = connection.borrow_mut().enqueue(request, pending, self.now);
+        let result = connection
+            .borrow_mut()
+            .enqueue(request.clone(), pending, self.now);
         if let Err(refusal) = result {
-            let endpoint = self.nodes.node(node).target.label.clone();
-            let error = refused(refusal, endpoint);
+            let may_move = matches!(refusal, Refusal::Down(_));
+            let target = Rc::clone(&self.nodes.node(node).target);
+            let error = refused(refusal, target.label.clone());
             let mut text = Vec::new();
             error.write(self.cluster.settings_ref().wire, &mut text);
+            if may_move && self.cluster.settings_ref().is_cluster {
+                let item = Redirected::refused(pending, request.bytes(), &text, &target);
+                self.replies().hold();
+                self.cluster.observe(Observation::Doubt);
+                if redirect::put_off(self.cluster, item).is_ok() {
+                    return;
+                }
+            }
             self.nodes.node(node).metrics.errors_total.inc();
             self.cluster.metrics.errors_total.inc();
             self.replies()

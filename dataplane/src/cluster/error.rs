@@ -53,14 +53,6 @@ pub enum CallError {
         /// `requests` or `bytes`.
         unit: &'static str,
     },
-    /// The cluster sent the request round in circles.
-    #[error("cluster {cluster} redirected more than {limit} times")]
-    Redirects {
-        /// The cluster.
-        cluster: String,
-        /// The bound.
-        limit: u8,
-    },
     /// The reply did not come in time.
     #[error("endpoint {endpoint} did not answer within {} ms", limit.as_millis())]
     Timeout {

@@ -78,7 +78,7 @@ impl Future for Pump {
         let mut connection = connection.borrow_mut();
         connection.bell().listen(cx.waker());
         let mut redirected = Vec::new();
-        if this.open(&mut connection, cx, now) {
+        if this.open(&mut connection, cx, now, &mut redirected) {
             let read = this.read(&mut connection, cx, now, &mut redirected);
             let result = read.and_then(|()| this.flush(&mut connection, cx, now));
             let result = match connection.verdict(now, &settings.bounds) {
@@ -107,7 +107,13 @@ impl Future for Pump {
 
 impl Pump {
     /// Returns whether the connection is open.
-    fn open(&mut self, connection: &mut Connection, cx: &mut Context<'_>, now: Nanos) -> bool {
+    fn open(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        now: Nanos,
+        redirected: &mut Vec<Redirected>,
+    ) -> bool {
         match connection.poll_open(cx, now, self.cluster.context.random()) {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => {
@@ -121,7 +127,7 @@ impl Pump {
                 true
             }
             Poll::Ready(Err(error)) => {
-                self.refuse(connection, &error);
+                self.refuse(connection, &error, redirected);
                 false
             }
         }
@@ -244,18 +250,42 @@ impl Pump {
         self.fail(&lost, &error);
     }
 
-    fn refuse(&mut self, connection: &mut Connection, error: &ConnectError) {
+    /// Gives up what waits for a connection that could not be opened: nothing of it was sent, so a Redis Cluster may
+    /// have another owner for it in time.
+    fn refuse(
+        &mut self,
+        connection: &mut Connection,
+        error: &ConnectError,
+        redirected: &mut Vec<Redirected>,
+    ) {
         let target = Rc::clone(connection.target());
         self.metrics.connect_failures_total.inc();
         warn!(cluster = %self.cluster.name(), endpoint = %target.label, %error, "connect failed");
         let endpoint = target.addr.to_string();
         self.cluster
             .observe(Observation::ConnectFailed { endpoint });
-        let lost = connection.close(Unsent::Drop);
         let error = CallError::Unreachable {
             endpoint: target.label.clone(),
             reason: error.to_string(),
         };
+        let mut waiting = Vec::new();
+        if self.cluster.settings_ref().is_cluster {
+            let mut text = Vec::new();
+            error.write(self.cluster.settings_ref().wire, &mut text);
+            waiting = Redirected::unsent(connection, &text);
+        }
+        let mut lost = connection.close(Unsent::Drop);
+        if !waiting.is_empty() {
+            lost.clear();
+        }
+        let mut table = self.cluster.table.borrow_mut();
+        for item in &waiting {
+            if let Some(replies) = table.get(item.pending.ticket) {
+                replies.hold();
+            }
+        }
+        drop(table);
+        redirected.append(&mut waiting);
         self.fail(&lost, &error);
     }
 

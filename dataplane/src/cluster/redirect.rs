@@ -19,11 +19,11 @@ use crate::{
             split::{self, Merging},
         },
     },
-    upstream::{Pending, Target, nanos},
+    upstream::{Connection, Pending, Target, nanos},
 };
 
-/// How often one request is redirected before the client is told.
-pub(super) const MAX_HOPS: u8 = 8;
+/// Redirects of one request that are followed at once; each further one waits a little.
+pub(super) const PATIENT_HOPS: u8 = 4;
 
 const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 
@@ -77,6 +77,43 @@ impl Redirected {
         })
     }
 
+    /// Returns everything that waits for a connection that was never opened, to be tried again later.
+    ///
+    /// `error` is the reply for the client if nothing else helps.
+    pub(super) fn unsent(connection: &Connection, error: &[u8]) -> Vec<Self> {
+        let waiting = connection
+            .waiting()
+            .filter(|pending| !pending.ticket.is_nobody());
+        let item = |pending: &Pending| {
+            let mut request = Vec::with_capacity(pending.len as usize);
+            connection.copy(pending, &mut request);
+            Self {
+                pending: *pending,
+                request,
+                reply: error.to_vec(),
+                from: Rc::clone(connection.target()),
+                action: Action::Later,
+            }
+        };
+        waiting.map(item).collect()
+    }
+
+    /// Returns a request that was refused because its endpoint is down, to be tried again later.
+    pub(super) fn refused(
+        pending: Pending,
+        request: &[u8],
+        error: &[u8],
+        from: &Rc<Target>,
+    ) -> Self {
+        Self {
+            pending,
+            request: request.to_vec(),
+            reply: error.to_vec(),
+            from: Rc::clone(from),
+            action: Action::Later,
+        }
+    }
+
     /// Returns the address that a redirect names; one without a host means the host that answered.
     fn address(&self, text: &str) -> Option<EndpointAddr> {
         let (host, port) = text.rsplit_once(':')?;
@@ -99,14 +136,6 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
     if cluster.is_finished() {
         // Nobody waits, and a connection opened now would never end.
         return;
-    }
-    if item.pending.hops >= MAX_HOPS {
-        cluster.metrics.redirect_exhausted_total.inc();
-        let error = CallError::Redirects {
-            cluster: cluster.name().to_owned(),
-            limit: MAX_HOPS,
-        };
-        return fail(cluster, item.pending.ticket, &error);
     }
     match &item.action {
         Action::Moved(slot, addr) => match item.address(addr) {
@@ -151,7 +180,7 @@ fn moved(cluster: &Rc<ClusterWorker>, slot: u16, addr: &EndpointAddr, item: Redi
         let endpoint = addr.to_string();
         cluster.observe(Observation::Moved { slot, endpoint });
     }
-    resend(cluster, node, item, &[]);
+    follow_to(cluster, node, item, &[]);
 }
 
 fn ask(cluster: &Rc<ClusterWorker>, addr: &EndpointAddr, item: Redirected) {
@@ -161,9 +190,17 @@ fn ask(cluster: &Rc<ClusterWorker>, addr: &EndpointAddr, item: Redirected) {
         .borrow_mut()
         .find(addr, |target| cluster.register(target));
     match node {
-        Some(node) => resend(cluster, node, item, ASKING),
+        Some(node) => follow_to(cluster, node, item, ASKING),
         None => answer(cluster, &item),
     }
+}
+
+/// Sends a request where it was redirected to; nodes that send it round in circles get time to agree.
+fn follow_to(cluster: &Rc<ClusterWorker>, node: usize, item: Redirected, first: &[u8]) {
+    if item.pending.hops >= PATIENT_HOPS {
+        return later(cluster, item);
+    }
+    resend(cluster, node, item, first);
 }
 
 /// Sends a request to an endpoint, right behind `first`; one that cannot be reached is tried again later.
@@ -197,15 +234,21 @@ fn later(cluster: &Rc<ClusterWorker>, item: Redirected) {
         Some(replies) => replies.has_later_write(sequence),
         None => false,
     };
-    let deadline = item.pending.queued + nanos(cluster.settings_ref().bounds.read);
-    match is_overtaken {
-        true => answer(cluster, &item),
-        false => {
-            if let Err(item) = cluster.retries.schedule(&cluster.context, item, deadline) {
-                answer(cluster, &item);
-            }
-        }
+    if is_overtaken {
+        return answer(cluster, &item);
     }
+    if let Err(item) = put_off(cluster, item) {
+        answer(cluster, &item);
+    }
+}
+
+/// Tries a request again after a while.
+///
+/// # Errors
+/// Gives it back when its deadline or the budget does not allow it.
+pub(super) fn put_off(cluster: &ClusterWorker, item: Redirected) -> Result<(), Box<Redirected>> {
+    let deadline = item.pending.queued + nanos(cluster.settings_ref().bounds.read);
+    cluster.retries.schedule(&cluster.context, item, deadline)
 }
 
 /// Sends a request that waited to whoever should have it now.
@@ -320,6 +363,7 @@ pub(super) fn answer(cluster: &ClusterWorker, item: &Redirected) {
     if let Some(ErrorKind::Moved { slot, .. } | ErrorKind::Ask { slot, .. }) =
         error_kind(&item.reply)
     {
+        cluster.metrics.redirect_exhausted_total.inc();
         let cluster_name = cluster.name().to_owned();
         return fail(
             cluster,

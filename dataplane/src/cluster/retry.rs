@@ -82,7 +82,7 @@ impl Retries {
         self.credit.set(credit - PRICE);
         self.held.set(held);
         // Waiting is bounded by the deadline, so only redirects count as hops.
-        item.pending.hops = item.pending.hops.min(redirect::MAX_HOPS / 2);
+        item.pending.hops = item.pending.hops.min(redirect::PATIENT_HOPS);
         self.queue.borrow_mut().push(Delayed { due, item });
         self.changed.notify_one();
         Ok(())

@@ -323,6 +323,36 @@ async fn request_that_was_redirected_late_does_not_make_its_new_endpoint_look_de
 }
 
 #[tokio::test]
+async fn nodes_that_redirect_in_circles_get_time_to_agree() {
+    local(async {
+        let (a, b) = (listener().await, listener().await);
+        let ports = [port(&a), port(&b)];
+        let proxy = Proxy::start(CacheType::RedisCluster, &ports, |draft| {
+            draft.read_timeout = Some(Duration::from_secs(10));
+        })
+        .await;
+        let mut client = proxy.client().await;
+        let get = command(&["GET", "k"]);
+        let moved = |to: u16| format!("-MOVED 7629 127.0.0.1:{to}\r\n");
+        say(&mut client, &get).await;
+        let mut on_a = accept(&a).await;
+        expect(&mut on_a, &get).await;
+        say(&mut on_a, &moved(ports[1])).await;
+        let mut on_b = accept(&b).await;
+        for _ in 0..4 {
+            expect(&mut on_b, &get).await;
+            say(&mut on_b, &moved(ports[0])).await;
+            expect(&mut on_a, &get).await;
+            say(&mut on_a, &moved(ports[1])).await;
+        }
+        expect(&mut on_b, &get).await;
+        say(&mut on_b, "+v\r\n").await;
+        expect(&mut client, "+v\r\n").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn answered_bytes_do_not_count_as_pending() {
     local(async {
         let a = listener().await;

@@ -234,6 +234,17 @@ impl Connection {
         Poll::Ready(Ok(total))
     }
 
+    /// Returns the requests that are not answered, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = &Pending> {
+        self.fifo.iter()
+    }
+
+    /// Appends the bytes of a request that was not answered to `target`.
+    pub fn copy(&self, pending: &Pending, target: &mut Vec<u8>) {
+        self.outbox
+            .copy(pending.start, pending.len as usize, target);
+    }
+
     /// Ends the connection and returns the requests that were sent, and those that were not when `keep_unsent` is
     /// false. Kept requests go out on the next connection.
     pub fn close(&mut self, unsent: Unsent) -> Vec<Pending> {
