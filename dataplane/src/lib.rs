@@ -6,6 +6,8 @@ pub mod metrics;
 
 pub mod protocol;
 
+pub mod access;
+
 pub mod inflight;
 
 pub mod upstream;

@@ -6,7 +6,6 @@ mod diagnostic;
 mod endpoint;
 mod findings;
 mod legacy;
-mod nearest;
 #[cfg(test)]
 mod properties;
 mod render;

@@ -10,10 +10,9 @@ use toml::{
 use crate::{
     manifest::{
         findings::Findings,
-        nearest::nearest,
         unit::{self, Unit},
     },
-    model::Word,
+    model::{Word, nearest},
 };
 
 /// A value and its place.

@@ -407,8 +407,6 @@ fn keys_that_change_answers_are_refused_at_their_place() {
         ("multi_key_policy = \"miss\"", "multi_key_policy", 20),
         ("on_readmit = \"flush\"", "on_readmit", 14),
         ("redis_db = 3", "redis_db", 12),
-        ("allow = [\"get\"]", "allow", 9),
-        ("deny = [\"@dangerous\"]", "deny", 8),
         ("backend_tls = { ca = \"x\" }", "backend_tls", 15),
         (
             "client_cache = { enabled = true }",
@@ -420,11 +418,6 @@ fn keys_that_change_answers_are_refused_at_their_place() {
             "backup_request.enabled",
             30,
         ),
-        (
-            "auth = { users = [{ username = \"u\", password = \"p\" }] }",
-            "auth.users",
-            18,
-        ),
         ("command_rename = { flushall = \"\" }", "command_rename", 18),
         ("read_slaves = [\"10.0.0.9:1\"]", "read_slaves", 15),
         ("read_pref = \"slave\"", "read_pref", 13),
@@ -432,6 +425,19 @@ fn keys_that_change_answers_are_refused_at_their_place() {
         let expected = format!("f.toml:6:{col}: {field}: not supported by this version");
         assert_eq!(errors(&with(keys)), [expected]);
     }
+}
+
+#[test]
+fn rules_of_users_are_wrong_at_their_place() {
+    let keys = r#"deny = ["keys", "@dangeros"]
+auth = { users = [{ username = "app", password = "p", commands = ["+@all", "+gte"], keys = ["~a"] }] }"#;
+    assert_eq!(
+        errors(&with(keys)),
+        [
+            "f.toml:6:17: deny[1]: unknown category `dangeros` (did you mean \"dangerous\"?)",
+            "f.toml:7:76: auth.users[0].commands[1]: unknown command `gte` (did you mean \"get\"?)",
+        ]
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use crate::model::{
     BackendAuthDraft, CacheType, Draft, Endpoint, EndpointAddr, EndpointDraft, Secret,
-    SlowlogThreshold, Violations, defaults::Parts, limits, unsupported,
+    SlowlogThreshold, Violations, access, defaults::Parts, limits, unsupported,
 };
 
 /// Collects everything wrong with `draft`; returns what was read of it unless that failed.
@@ -35,6 +35,7 @@ pub(super) fn check(draft: &Draft, violations: &mut Violations) -> Option<Parts>
     check_counts(draft, violations);
     check_tuning(draft, violations);
     check_secrets(draft, violations);
+    access::check(draft, violations);
     unsupported::check(draft, violations);
     Some(Parts {
         listen: listen?,

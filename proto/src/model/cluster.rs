@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
-    CacheType, Credentials, EndpointAddr, ListenAddr, MultiKeyPolicy, OnEjection, OnReadmit,
-    ReadPolicy, RolloutMode, Secret, Selector, Sharding,
+    CacheType, CommandClass, Credentials, EndpointAddr, ListenAddr, MultiKeyPolicy, OnEjection,
+    OnReadmit, ReadPolicy, RolloutMode, Secret, Selector, Sharding, User,
 };
 
 /// One address of a cluster: a shard of a pool, or a seed of a Redis Cluster.
@@ -168,6 +168,9 @@ pub struct Cluster {
     pub(super) topology: TopologyPolicy,
     pub(super) password: Option<Secret>,
     pub(super) backend: Option<Credentials>,
+    pub(super) users: Vec<User>,
+    pub(super) allow: Vec<CommandClass>,
+    pub(super) deny: Vec<CommandClass>,
     pub(super) multi_key_policy: MultiKeyPolicy,
     pub(super) selector: Selector,
     pub(super) rollout: RolloutMode,
@@ -223,7 +226,7 @@ impl Cluster {
         &self.topology
     }
 
-    /// What clients must present.
+    /// What clients of the default user must present.
     pub fn password(&self) -> Option<&Secret> {
         self.password.as_ref()
     }
@@ -231,6 +234,21 @@ impl Cluster {
     /// What the proxy presents upstream.
     pub fn backend(&self) -> Option<&Credentials> {
         self.backend.as_ref()
+    }
+
+    /// Named users.
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// What clients may run; empty is everything.
+    pub fn allow(&self) -> &[CommandClass] {
+        &self.allow
+    }
+
+    /// What clients may not run.
+    pub fn deny(&self) -> &[CommandClass] {
+        &self.deny
     }
 
     /// What a multi-key read answers for a shard that is missing.

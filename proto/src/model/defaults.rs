@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::{
     CacheType, Cluster, Credentials, Draft, Endpoint, EndpointDraft, HotKeys, HotKeysDraft, Limits,
     ListenAddr, OnEjection, Probing, RolloutMode, Sharding, Slowlog, SlowlogThreshold, Timeouts,
-    TopologyPolicy,
+    TopologyPolicy, access,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -37,6 +37,9 @@ pub(super) fn resolve(draft: &Draft, parts: Parts) -> Cluster {
         topology: topology(draft),
         password: auth.and_then(|auth| auth.password.clone()),
         backend: backend(draft),
+        users: access::users(draft),
+        allow: access::classes(&draft.allow),
+        deny: access::classes(&draft.deny),
         multi_key_policy: draft.multi_key_policy.unwrap_or_default(),
         selector: draft.selector.clone(),
         rollout: draft.rollout.unwrap_or(RolloutMode::Staged),

@@ -1,16 +1,20 @@
 //! Checked values that all sides share; what is held here has been validated.
 
+mod access;
 mod address;
 mod advice;
 mod check;
 mod cluster;
+mod command;
 mod defaults;
 mod draft;
 mod fleet;
 mod limits;
+mod nearest;
 mod peer;
 mod redact;
 mod resource;
+mod rule;
 mod secret;
 mod selector;
 mod sharding;
@@ -23,7 +27,9 @@ mod word;
 pub(crate) mod tests;
 
 pub use address::{AddressError, EndpointAddr, ListenAddr, parse_host};
+pub use access::{DEFAULT_USER, User};
 pub use cluster::{Cluster, Endpoint, HotKeys, Limits, Probing, Slowlog, Timeouts, TopologyPolicy};
+pub use command::{CATEGORIES, COMMANDS};
 pub use draft::{
     AuthDraft, BackendAuthDraft, BackendTlsDraft, BackupRequestDraft, ClientCacheDraft, Draft,
     EndpointDraft, HotKeysDraft, SlowlogThreshold, TlsDraft, UserDraft,
@@ -32,7 +38,9 @@ pub use fleet::check_fleet;
 pub(crate) use fleet::check_fleet_at;
 pub use limits::{MAX_CLUSTERS, MAX_ENDPOINTS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
 pub use peer::{MAX_PEERS, Peer, node_id, shard_id};
+pub(crate) use nearest::nearest;
 pub use resource::resource_hash;
+pub use rule::{AclRule, CommandClass, RuleError};
 pub use secret::{Credentials, Secret, SecretError};
 pub use selector::Selector;
 pub use sharding::{Distribution, Hash, HashBytes, KetamaFloat, Sharding};

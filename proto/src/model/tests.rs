@@ -85,13 +85,20 @@ pub(crate) fn full() -> Draft {
         no_panic: Some(true),
         auth: Some(AuthDraft {
             password: Some(Secret::Plain("hunter2".to_owned())),
-            users: Vec::new(),
+            users: vec![UserDraft {
+                username: "app".to_owned(),
+                password: Some(Secret::File("/run/secrets/app".into())),
+                commands: vec!["+@all".to_owned(), "-@dangerous".to_owned()],
+                keys: vec!["~app:*".to_owned(), "%R~shared:*".to_owned()],
+            }],
         }),
         backend_auth: Some(BackendAuthDraft {
             username: Some("prism".to_owned()),
             password: Some(Secret::Env("REDIS_PASSWORD".to_owned())),
         }),
         redis_db: Some(0),
+        allow: vec!["@all".to_owned()],
+        deny: vec!["flushall".to_owned(), "config|set".to_owned()],
         slowlog_slower_than: Some(SlowlogThreshold::SlowerThan(Duration::from_micros(500))),
         slowlog_max_len: Some(64),
         hot_keys: HotKeysDraft {
@@ -319,18 +326,10 @@ fn nonsense_is_refused_with_its_value_and_limit() {
 fn keys_that_are_not_done_yet_are_refused_by_name() {
     type Case = (&'static str, fn(&mut Draft));
     let cases: &[Case] = &[
-        ("auth.users", |d| {
-            d.auth = Some(AuthDraft {
-                password: None,
-                users: vec![UserDraft::default()],
-            });
-        }),
         ("tls", |d| d.tls = Some(TlsDraft::default())),
         ("backend_tls", |d| {
             d.backend_tls = Some(BackendTlsDraft::default())
         }),
-        ("allow", |d| d.allow = vec!["get".into()]),
-        ("deny", |d| d.deny = vec!["@dangerous".into()]),
         ("redis_db", |d| d.redis_db = Some(1)),
         ("read_policy", |d| d.read_policy = Some(ReadPolicy::Nearest)),
         ("multi_key_policy", |d| {
@@ -369,7 +368,11 @@ fn memcached_has_no_passwords() {
         found,
         [
             "auth.password: needs cache_type redis or redis_cluster",
-            "backend_auth.password: needs cache_type redis or redis_cluster"
+            "auth.users[0].password: needs cache_type redis or redis_cluster",
+            "backend_auth.password: needs cache_type redis or redis_cluster",
+            "allow: needs cache_type redis or redis_cluster",
+            "deny: needs cache_type redis or redis_cluster",
+            "auth.users[0].username: needs cache_type redis or redis_cluster",
         ]
     );
 }

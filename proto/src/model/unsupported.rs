@@ -9,14 +9,8 @@ const REFUSAL: &str = "not supported by this version";
 type Row = (&'static str, fn(&Draft) -> bool);
 
 const TABLE: &[Row] = &[
-    ("auth.users", |draft| {
-        let auth = draft.auth.as_ref();
-        auth.is_some_and(|auth| !auth.users.is_empty())
-    }),
     ("tls", |draft| draft.tls.is_some()),
     ("backend_tls", |draft| draft.backend_tls.is_some()),
-    ("allow", |draft| !draft.allow.is_empty()),
-    ("deny", |draft| !draft.deny.is_empty()),
     ("redis_db", |draft| draft.redis_db.unwrap_or(0) != 0),
     ("read_policy", |draft| {
         draft.read_policy.unwrap_or_default() != ReadPolicy::Primary

@@ -9,6 +9,25 @@ pub fn all() -> &'static [Command] {
     ROWS
 }
 
+/// Returns every row there is, the newer ones last; a row's place here is its [`Command::row`].
+pub fn rows() -> impl Iterator<Item = &'static Command> {
+    ROWS.iter().chain(NEWER)
+}
+
+impl Command {
+    /// Its number among all [`rows`]; none when it is in no table.
+    #[inline]
+    pub fn row(&self) -> Option<usize> {
+        let place = std::ptr::from_ref(self).addr();
+        let within = |rows: &'static [Self]| {
+            let offset = place.checked_sub(rows.as_ptr().addr())?;
+            let row = offset / size_of::<Self>();
+            (row < rows.len()).then_some(row)
+        };
+        within(ROWS).or_else(|| Some(ROWS.len() + within(NEWER)?))
+    }
+}
+
 /// Finds a command or container by `name` in any case; a subcommand is not found here.
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {

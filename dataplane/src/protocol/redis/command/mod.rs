@@ -30,7 +30,7 @@ pub use keys::{
     Begin, Find, Key, KeyError, KeyFlags, KeyList, KeySpec, Keys, Streams, by_specs, sort_patterns,
     streams,
 };
-pub use lookup::{all, lookup, lookup_sub};
+pub use lookup::{all, lookup, lookup_sub, rows};
 pub use unfit::{Unfit, find};
 
 /// One row: a command, a container of subcommands, or a subcommand.

@@ -13,7 +13,7 @@ const SYNONYMS: [(&str, &str); 8] = [
 ];
 
 /// Returns the known word that is nearest to `word`, if one is near.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let synonym = SYNONYMS.iter().find(|(other, _)| *other == word);
     let far = (word.chars().count() / 3).clamp(1, 3);
     let mut best: Option<(usize, &str)> = None;

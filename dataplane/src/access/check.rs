@@ -1,0 +1,78 @@
+//! May this user send this request: its command, its keys, its channels, in the order of Redis.
+
+use super::{Denied, User, need, rules::Rules};
+use crate::protocol::{
+    message::{Span, bytes_of},
+    redis::command::{Class, Command},
+};
+
+/// What is not allowed is named by its place among the arguments.
+pub(super) fn check(
+    user: &User,
+    command: &Command,
+    raw: &[u8],
+    args: &[Span],
+) -> Result<(), Denied> {
+    let rules = &user.rules;
+    let first = args.get(1).map(|span| bytes_of(raw, span));
+    if !rules.may_run(command, first) && !command.has_flag("no_auth") {
+        return Err(Denied::Command);
+    }
+    check_scripts(rules, command)?;
+    check_keys(rules, command, raw, args)?;
+    check_channels(rules, command, raw, args)
+}
+
+/// Scripts run with the rights of the proxy, so that only those may send them who may do everything.
+fn check_scripts(rules: &Rules, command: &Command) -> Result<(), Denied> {
+    match command.class {
+        Class::Script | Class::ScriptRead if !rules.is_everything() => Err(Denied::Script),
+        _ => Ok(()),
+    }
+}
+
+fn check_keys(rules: &Rules, command: &Command, raw: &[u8], args: &[Span]) -> Result<(), Denied> {
+    if rules.has_all_keys() || command.class == Class::PubSubShard {
+        return Ok(());
+    }
+    let is_movable = command.has_flag("movablekeys") || command.class == Class::Streams;
+    if is_movable {
+        return Err(Denied::Unlisted);
+    }
+    for (key, at) in command.key_positions(args.len()).enumerate() {
+        let Some(span) = args.get(at) else { break };
+        let need = need::of(command, key, raw, args);
+        if !rules.may_touch(bytes_of(raw, span), need) {
+            return Err(Denied::Key(at));
+        }
+    }
+    Ok(())
+}
+
+fn check_channels(
+    rules: &Rules,
+    command: &Command,
+    raw: &[u8],
+    args: &[Span],
+) -> Result<(), Denied> {
+    if rules.has_all_channels() {
+        return Ok(());
+    }
+    let (end, is_pattern) = match command.name {
+        "publish" | "spublish" => (2, false),
+        "subscribe" | "ssubscribe" => (args.len(), false),
+        "psubscribe" => (args.len(), true),
+        _ => return Ok(()),
+    };
+    for (at, span) in args.iter().enumerate().take(end).skip(1) {
+        let channel = bytes_of(raw, span);
+        let may = match is_pattern {
+            true => rules.may_hear_pattern(channel),
+            false => rules.may_hear(channel),
+        };
+        if !may {
+            return Err(Denied::Channel(at));
+        }
+    }
+    Ok(())
+}

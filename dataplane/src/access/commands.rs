@@ -1,0 +1,121 @@
+//! Sets of commands: one bit a row of the table.
+
+use prism_proto::model::CommandClass;
+
+use crate::protocol::redis::command::{Command, rows};
+
+/// A set of commands; what is not in the table is in no set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CommandSet {
+    words: Vec<u64>,
+}
+
+impl CommandSet {
+    /// Makes the set of every command.
+    pub(super) fn all() -> Self {
+        let mut set = Self::default();
+        (0..rows().count()).for_each(|row| set.set(row, true));
+        set
+    }
+
+    /// Whether it has a command.
+    #[inline]
+    pub(super) fn has(&self, command: &Command) -> bool {
+        command.row().is_some_and(|row| self.has_row(row))
+    }
+
+    pub(super) fn has_row(&self, row: usize) -> bool {
+        let word = self.words.get(row / 64).copied().unwrap_or(0);
+        word & (1 << (row % 64)) != 0
+    }
+
+    /// Adds or takes away the rows of a class; returns them, or nothing when it names no row.
+    ///
+    /// A container stands for its subcommands too.
+    pub(super) fn change(&mut self, class: &CommandClass, is_in: bool) -> Option<Vec<usize>> {
+        let rows = rows_of(class);
+        rows.iter().for_each(|row| self.set(*row, is_in));
+        (!rows.is_empty()).then_some(rows)
+    }
+
+    /// Takes away the commands that are not to stay.
+    pub(super) fn retain(&mut self, stays: impl Fn(&Command) -> bool) {
+        for (row, _) in rows().enumerate().filter(|(_, command)| !stays(command)) {
+            self.set(row, false);
+        }
+    }
+
+    fn set(&mut self, row: usize, is_in: bool) {
+        let (word, bit) = (row / 64, 1 << (row % 64));
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        if let Some(word) = self.words.get_mut(word) {
+            *word = if is_in { *word | bit } else { *word & !bit };
+        }
+    }
+}
+
+/// Returns the rows of a class; none when nothing is called so.
+pub(super) fn rows_of(class: &CommandClass) -> Vec<usize> {
+    let is_named = |command: &Command| match class {
+        CommandClass::Category(name) => name == "all" || command.is_in(name),
+        CommandClass::Command(name) => command.name == name,
+    };
+    let named: Vec<_> = rows().filter(|command| is_named(command)).collect();
+    let is_below = |command: &Command| {
+        named.iter().any(|named| {
+            let rest = command.name.strip_prefix(named.name);
+            named.container && rest.is_some_and(|rest| rest.starts_with('|'))
+        })
+    };
+    let is_meant = |command: &Command| is_named(command) || is_below(command);
+    let numbered = rows().enumerate();
+    let meant = numbered.filter(|(_, command)| is_meant(command));
+    meant.map(|(row, _)| row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use prism_proto::model::{CATEGORIES, COMMANDS};
+
+    use super::*;
+
+    #[test]
+    fn rows_of_the_table_are_numbered_as_they_come() {
+        for (row, command) in rows().enumerate() {
+            assert_eq!(command.row(), Some(row), "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn definitions_know_every_command_and_category_of_the_table() {
+        let mut names: Vec<_> = rows().map(|command| command.name).collect();
+        names.sort_unstable();
+        assert_eq!(COMMANDS.split_whitespace().collect::<Vec<_>>(), names);
+        let mut categories: Vec<_> = rows()
+            .flat_map(|command| command.categories.split_whitespace())
+            .chain(["all"])
+            .collect();
+        categories.sort_unstable();
+        categories.dedup();
+        assert_eq!(
+            CATEGORIES.split_whitespace().collect::<Vec<_>>(),
+            categories
+        );
+    }
+
+    #[test]
+    fn container_stands_for_its_subcommands() {
+        let named = |text: &str| {
+            let class: CommandClass = text.parse().unwrap();
+            let rows_of = rows_of(&class);
+            let names = rows_of.iter().filter_map(|row| rows().nth(*row));
+            names.map(|command| command.name).collect::<Vec<_>>()
+        };
+        assert_eq!(named("get"), ["get"]);
+        assert!(named("config").contains(&"config|set"));
+        assert_eq!(named("config|get"), ["config|get"]);
+        assert!(named("@pubsub").contains(&"subscribe"));
+    }
+}
