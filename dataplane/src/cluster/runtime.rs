@@ -7,10 +7,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use prism_proto::model::{CacheType, Cluster, ListenAddr, Secret, SecretError};
+use prism_proto::model::{CacheType, Cluster, ListenAddr, SecretError, Violations};
 use tokio::sync::mpsc;
 
 use super::{Peers, Topology};
+use crate::access::Access;
 
 /// All clusters in service; written only by `server::apply`.
 #[derive(Debug, Default)]
@@ -33,8 +34,8 @@ pub struct ClusterRuntime {
     pub hash: u64,
     /// Bytes that present the proxy's credentials upstream; empty when there are none.
     pub handshake: Vec<u8>,
-    /// What clients must present, read from where it is; shows nothing of itself.
-    pub password: Option<Secret>,
+    /// Who may come in and do what.
+    pub access: Arc<Access>,
     /// Shared by all generations of the definition.
     pub shared: Arc<ClusterShared>,
 }
@@ -88,22 +89,23 @@ impl ClusterRuntime {
     /// here.
     ///
     /// # Errors
-    /// When a secret cannot be read.
+    /// When a secret cannot be read, or a rule names what this build does not know.
     pub fn new(
         cluster: Arc<Cluster>,
         revision: u64,
         hash: u64,
         shared: Arc<ClusterShared>,
-    ) -> Result<Self, SecretError> {
-        let handshake = handshake(&cluster)?;
-        let password = cluster.password().map(Secret::reveal).transpose()?;
+    ) -> Result<Self, Violations> {
+        let handshake = handshake(&cluster)
+            .map_err(|error| Violations::one("backend_auth.password", error.to_string()))?;
+        let access = Arc::new(Access::of(&cluster)?);
         Ok(Self {
             listen: cluster.listen().clone(),
             cluster,
             revision,
             hash,
             handshake,
-            password: password.map(Secret::Plain),
+            access,
             shared,
         })
     }

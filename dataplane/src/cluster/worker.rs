@@ -64,6 +64,8 @@ pub struct ClusterWorker {
     closing: Cell<bool>,
     /// Clients must present a password.
     locked: Cell<bool>,
+    /// Grows whenever users or their rights change; never 0.
+    rules: Cell<u32>,
     me: Weak<Self>,
 }
 
@@ -79,7 +81,7 @@ impl ClusterWorker {
         };
         let nodes = Nodes::new(Arc::clone(&runtime.shared.topology), register);
         let settings = Rc::new(Settings::of(&runtime));
-        let locked = Cell::new(runtime.password.is_some());
+        let locked = Cell::new(runtime.access.is_locked());
         let worker = Rc::new_cyclic(|me| Self {
             context,
             metrics,
@@ -93,6 +95,7 @@ impl ClusterWorker {
             epoch: Cell::new(0),
             closing: Cell::new(false),
             locked,
+            rules: Cell::new(1),
             me: me.clone(),
         });
         tokio::task::spawn_local(sweep::run(Rc::clone(&worker)));
@@ -104,8 +107,13 @@ impl ClusterWorker {
     pub fn update(&self, runtime: Arc<ClusterRuntime>) {
         let settings = Settings::of(&runtime);
         let same = self.settings.borrow().has_same_connections(&settings);
-        self.locked.set(runtime.password.is_some());
-        self.runtime.replace(runtime);
+        self.locked.set(runtime.access.is_locked());
+        let old = self.runtime.replace(runtime);
+        if *old.access != *self.runtime.borrow().access {
+            self.rules.set(self.rules.get().checked_add(1).unwrap_or(1));
+            // Clients whose user is gone leave now, not with their next request.
+            self.table.borrow_mut().wake_all();
+        }
         self.settings.replace(Rc::new(settings));
         if !same {
             let connections = self.nodes.borrow_mut().take_connections();
@@ -129,6 +137,12 @@ impl ClusterWorker {
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.locked.get()
+    }
+
+    /// Returns the number that grows whenever users or their rights change.
+    #[inline]
+    pub fn rules(&self) -> u32 {
+        self.rules.get()
     }
 
     /// Returns whether the cluster was closed and its last session is gone.

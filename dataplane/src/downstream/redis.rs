@@ -55,11 +55,13 @@ impl Redis {
         request: Piece<'_>,
         batch: &mut Batch<'_>,
     ) -> Next {
-        if !self.client.may(command, batch.cluster()) {
-            refuse(batch, b"NOAUTH Authentication required.");
+        let (args, cluster) = (self.decoder.args(), batch.cluster());
+        if !self.client.is_free(cluster)
+            && let Err(words) = self.client.check(cluster, command, request.bytes(), args)
+        {
+            refuse(batch, words.as_bytes());
             return Next::Continue;
         }
-        let args = self.decoder.args();
         match command.class {
             Class::SingleRead | Class::SingleWrite | Class::Subkey => {
                 forward(command, request, args, batch)
@@ -104,6 +106,10 @@ impl Protocol for Redis {
             self.decoder.limit(limits(batch.cluster(), false));
         }
         next
+    }
+
+    fn is_dismissed(&mut self, cluster: &ClusterWorker) -> bool {
+        !self.client.is_free(cluster) && self.client.is_dismissed(cluster)
     }
 
     fn shrink(&mut self) {

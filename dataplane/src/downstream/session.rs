@@ -47,6 +47,11 @@ pub trait Protocol {
     /// Sends what was kept back for requests that might follow; called at the end of each batch.
     fn end_batch(&mut self, _batch: &mut Batch<'_>) {}
 
+    /// Returns whether the client has lost the right to be here, and leaves as soon as it is quiet.
+    fn is_dismissed(&mut self, _cluster: &ClusterWorker) -> bool {
+        false
+    }
+
     /// Gives back memory while no request is under way.
     fn shrink(&mut self);
 }
@@ -296,7 +301,7 @@ impl Session {
             let settings = self.cluster.settings_ref();
             (settings.client_buffer, settings.limits.max_reply_bytes)
         };
-        let is_closing = self.cluster.is_closing();
+        let is_closing = self.cluster.is_closing() || self.protocol.is_dismissed(&self.cluster);
         let mut table = self.cluster.table.borrow_mut();
         let Some(replies) = table.get(self.ticket) else {
             return true;

@@ -26,8 +26,8 @@ mod word;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use address::{AddressError, EndpointAddr, ListenAddr, parse_host};
 pub use access::{DEFAULT_USER, User};
+pub use address::{AddressError, EndpointAddr, ListenAddr, parse_host};
 pub use cluster::{Cluster, Endpoint, HotKeys, Limits, Probing, Slowlog, Timeouts, TopologyPolicy};
 pub use command::{CATEGORIES, COMMANDS};
 pub use draft::{
@@ -37,8 +37,8 @@ pub use draft::{
 pub use fleet::check_fleet;
 pub(crate) use fleet::check_fleet_at;
 pub use limits::{MAX_CLUSTERS, MAX_ENDPOINTS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
-pub use peer::{MAX_PEERS, Peer, node_id, shard_id};
 pub(crate) use nearest::nearest;
+pub use peer::{MAX_PEERS, Peer, node_id, shard_id};
 pub use resource::resource_hash;
 pub use rule::{AclRule, CommandClass, RuleError};
 pub use secret::{Credentials, Secret, SecretError};

@@ -4,11 +4,7 @@ use std::net::SocketAddr;
 
 use prism_proto::model::ListenAddr;
 
-use super::{
-    Asked, Client, Handler, SYNTAX, Words,
-    session::{USER, is_plain},
-    unsupported,
-};
+use super::{Asked, Client, Handler, SYNTAX, Words, session::is_plain, unsupported};
 use crate::protocol::redis::reply::{
     Dialect, write_array_header, write_bulk, write_integer, write_map_header, write_null,
     write_simple,
@@ -124,13 +120,14 @@ fn info(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(),
     };
     let line = format!(
         "id={} addr={} laddr={} name={} age={age} idle=0 flags=N db={} sub=0 psub=0 ssub=0 \
-         multi=-1 cmd={} user={USER} redir=-1 resp={} lib-name={} lib-ver={}\n",
+         multi=-1 cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
         client.id,
         shown(client.addr),
         shown(client.local_addr),
         String::from_utf8_lossy(&client.name),
         asked.kind.database,
         asked.command.name,
+        client.user(),
         match asked.kind.dialect {
             Dialect::Resp2 => 2,
             Dialect::Resp3 => 3,

@@ -19,8 +19,8 @@ pub(super) fn serve(client: &mut Client, asked: &Asked<'_>, batch: &mut Batch<'_
         "hello" => hello(asked),
         "reset" => Ok(Change {
             kind: Kind::default(),
-            apply: |client, _| {
-                client.forget();
+            apply: |client, asked| {
+                client.forget(asked.cluster);
                 Ok(())
             },
             reply: |_, _, _, out| write_simple(out, "RESET"),

@@ -17,6 +17,7 @@ use crate::{
     upstream::Kind,
 };
 
+mod auth;
 mod client;
 mod cluster;
 mod command;
@@ -123,6 +124,7 @@ fn is_served(command: &Command) -> bool {
 
 fn handler(name: &str) -> Option<Handler> {
     session::handler(name)
+        .or_else(|| auth::handler(name))
         .or_else(|| client::handler(name))
         .or_else(|| cluster::handler(name))
         .or_else(|| command::handler(name))

@@ -2,21 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::{Asked, Handler, SYNTAX, Words};
+use super::{Asked, Handler, Words, auth::Standing};
 use crate::{
     cluster::ClusterWorker,
-    protocol::redis::{
-        command::Command,
-        reply::{write_bulk, write_simple},
-    },
+    protocol::redis::reply::{write_bulk, write_simple},
     upstream::{Nanos, Stream},
 };
 
 /// The Redis whose words and commands the proxy has.
 pub(super) const REDIS: &str = "7.0.15";
-
-/// The one user there is.
-pub(super) const USER: &str = "default";
 
 pub(super) const NO_CLUSTER: Words =
     Words::Borrowed("ERR This instance has cluster support disabled");
@@ -26,18 +20,11 @@ pub(super) const NO_CLUSTER_SELECT: Words =
 
 const BAD_NAME: Words =
     Words::Borrowed("ERR Client names cannot contain spaces, newlines or special characters.");
-const NO_PASSWORD: Words = Words::Borrowed(
-    "ERR AUTH <password> called without any password configured for the default user. \
-     Are you sure your configuration is correct?",
-);
 const HELLO_FIRST: Words = Words::Borrowed(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
      <user> <pass> option can be used to authenticate the client and select the RESP protocol \
      version at the same time",
 );
-const WRONG_PASS: Words =
-    Words::Borrowed("WRONGPASS invalid username-password pair or user is disabled.");
-
 /// What the proxy keeps of one Redis client.
 pub(in crate::downstream) struct Client {
     pub(super) id: u64,
@@ -47,8 +34,7 @@ pub(in crate::downstream) struct Client {
     pub(super) name: Box<[u8]>,
     pub(super) library: Box<[u8]>,
     pub(super) library_version: Box<[u8]>,
-    /// It presented the password that was right at that time, and keeps its rights when the password changes.
-    is_authenticated: bool,
+    pub(super) standing: Standing,
 }
 
 impl Client {
@@ -66,20 +52,8 @@ impl Client {
             name: Box::default(),
             library: Box::default(),
             library_version: Box::default(),
-            is_authenticated: false,
+            standing: Standing::new(cluster),
         }
-    }
-
-    /// Returns whether the client may run commands at all: it has presented the password, or none is asked for.
-    #[inline]
-    pub(in crate::downstream) fn is_admitted(&self, cluster: &ClusterWorker) -> bool {
-        self.is_authenticated || !cluster.is_locked()
-    }
-
-    /// Returns whether the client may run `command`.
-    #[inline]
-    pub(in crate::downstream) fn may(&self, command: &Command, cluster: &ClusterWorker) -> bool {
-        self.is_admitted(cluster) || command.has_flag("no_auth")
     }
 
     /// Takes `name` as the client's name; an empty one takes the name away.
@@ -92,28 +66,9 @@ impl Client {
     }
 
     /// Forgets what the client said about itself, as RESET does.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn forget(&mut self, cluster: &ClusterWorker) {
         self.name = Box::default();
-        self.is_authenticated = false;
-    }
-
-    fn authenticate(
-        &mut self,
-        cluster: &ClusterWorker,
-        user: &[u8],
-        password: &[u8],
-    ) -> Result<(), Words> {
-        let runtime = cluster.runtime();
-        let is_right = match &runtime.password {
-            Some(secret) => secret.matches(password),
-            None => true,
-        };
-        if user != USER.as_bytes() || !is_right {
-            return Err(WRONG_PASS);
-        }
-        // What was never checked does not count once a password is asked for.
-        self.is_authenticated = runtime.password.is_some();
-        Ok(())
+        self.forget_user(cluster);
     }
 }
 
@@ -124,12 +79,7 @@ pub(super) fn is_plain(name: &[u8]) -> bool {
 
 pub(super) fn handler(name: &str) -> Option<Handler> {
     Some(match name {
-        "acl|whoami" => |_, _, out| {
-            write_bulk(out, USER);
-            Ok(())
-        },
         "asking" | "readonly" | "readwrite" => cluster_mode,
-        "auth" => auth,
         "echo" => |_, asked, out| {
             write_bulk(out, asked.word(1));
             Ok(())
@@ -156,17 +106,6 @@ fn ping(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
 fn cluster_mode(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     if !asked.cluster.settings_ref().is_cluster {
         return Err(NO_CLUSTER);
-    }
-    write_simple(out, "OK");
-    Ok(())
-}
-
-fn auth(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    match asked.args.len() {
-        2 if !asked.cluster.is_locked() => return Err(NO_PASSWORD),
-        2 => client.authenticate(asked.cluster, USER.as_bytes(), asked.word(1))?,
-        3 => client.authenticate(asked.cluster, asked.word(1), asked.word(2))?,
-        _ => return Err(SYNTAX),
     }
     write_simple(out, "OK");
     Ok(())

@@ -22,6 +22,7 @@ use super::{
     worker::WorkerMessage,
 };
 use crate::{
+    access::Access,
     cluster::{ClusterRuntime, Runtime, TopologyHandle},
     metrics::Registry,
 };
@@ -88,7 +89,7 @@ impl Applier {
         let replaced = replaced(&current, &delta);
         let mut addresses = self.plan(&current, &delta).anew(replaced.iter().cloned());
         for (name, definition) in &delta.upserts {
-            if let Err(violations) = check_secrets(&definition.cluster) {
+            if let Err(violations) = check_access(&definition.cluster) {
                 addresses.reject(name, violations);
             }
         }
@@ -177,7 +178,7 @@ impl Applier {
                     clusters.insert((*name).clone(), Arc::new(runtime));
                 }
                 // It could be read a moment ago: the cluster stays as it was until its next change.
-                Err(error) => error!(cluster = %name, %error, "secret not read"),
+                Err(error) => error!(cluster = %name, %error, "definition not put in service"),
             }
         }
         started
@@ -287,20 +288,12 @@ fn clusters_differ(
     !(old.keys().eq(new.keys()) && old.values().zip(new.values()).all(same))
 }
 
-/// Makes sure that secrets given by reference can be read on this machine.
-fn check_secrets(cluster: &Cluster) -> Result<(), Violations> {
-    let mut violations = Violations::new();
-    let secrets = [
-        ("auth.password", cluster.password()),
-        (
-            "backend_auth.password",
-            cluster.backend().map(|backend| &backend.password),
-        ),
-    ];
-    for (field, secret) in secrets {
-        if let Some(Err(error)) = secret.map(|secret| secret.reveal()) {
-            violations.push(field, error.to_string());
-        }
+/// Makes sure that secrets given by reference can be read on this machine, and that rules name what is known here.
+fn check_access(cluster: &Cluster) -> Result<(), Violations> {
+    let mut violations = Access::of(cluster).err().unwrap_or_default();
+    let backend = cluster.backend().map(|backend| backend.password.reveal());
+    if let Some(Err(error)) = backend {
+        violations.push("backend_auth.password", error.to_string());
     }
     violations.into_result(())
 }
