@@ -146,7 +146,15 @@ impl Command {
 
     /// The text that refuses a wrong number of arguments, without `-` and line end.
     pub fn arity_error(&self) -> String {
-        format!("ERR wrong number of arguments for '{}' command", self.name)
+        // An EXEC that cannot run ends its transaction, and says so even where there is none.
+        let prefix = match self.name {
+            "exec" => "EXECABORT Transaction discarded because of:",
+            _ => "ERR",
+        };
+        format!(
+            "{prefix} wrong number of arguments for '{}' command",
+            self.name
+        )
     }
 
     /// Positions of the keys at fixed places in a request of `argc` arguments.

@@ -156,8 +156,12 @@ fn keys_of_fixed_places_are_counted_from_either_end() {
 /// Requests and the server's answers to them, redis-server 7.0.15.
 #[test]
 fn unfit_requests_are_refused_in_the_words_of_redis() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["get"], "ERR wrong number of arguments for 'get' command"),
+        (
+            &["exec", "x"],
+            "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+        ),
         (
             &["GET", "a", "b"],
             "ERR wrong number of arguments for 'get' command",
