@@ -4,6 +4,7 @@ mod bench;
 mod bootstrap;
 mod clients;
 mod ctl;
+mod differential;
 mod exposure;
 mod flapping;
 mod fleet_apply;

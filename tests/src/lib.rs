@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod definitions;
 pub mod dice;
+pub mod differential;
 pub mod fleet;
 pub mod load;
 pub mod memcached;

@@ -1,0 +1,126 @@
+//! Random commands of every class: through a pool and a Redis Cluster the replies of one server, or a clear error.
+
+use std::{
+    env,
+    io::{self, Write},
+    time::Duration,
+};
+
+use prism_tests::{
+    cluster::Cluster,
+    definitions,
+    differential::{Place, Plan, Tally, classes, form::Forms, run},
+    is_long, ports,
+    programs::DataPlane,
+    raw::Raw,
+    redis::Redis,
+    wait,
+};
+
+use crate::pool::Pool;
+
+/// How long one run takes in the ordinary suite, in seconds.
+const SECONDS: u64 = 15;
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok()?.parse().ok()
+}
+
+/// Tells what the run did; seen when it fails, and with `--no-capture`.
+fn say(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+fn compare(place: Place, proxy: &str) -> Tally {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).expect("the system has random bytes");
+    let drawn = u64::from(u32::from_le_bytes(bytes));
+    let seed = number("PRISM_TEST_SEED").unwrap_or(drawn);
+    let long = if is_long() { 20 * SECONDS } else { SECONDS };
+    let seconds = number("PRISM_TEST_SECONDS").unwrap_or(long);
+    say(&format!(
+        "PRISM_TEST_SEED={seed} PRISM_TEST_SECONDS={seconds}"
+    ));
+    let tally = run(Plan {
+        place,
+        proxy,
+        seed,
+        time: Duration::from_secs(seconds),
+    });
+    say(&tally.to_string());
+    tally
+}
+
+#[track_caller]
+fn assert_none_differ(tally: &Tally) {
+    assert!(tally.compared() > 0, "nothing was compared");
+    assert!(
+        tally.differences.is_empty(),
+        "{}",
+        tally.differences.join("\n\n")
+    );
+}
+
+#[test]
+fn pool_answers_as_one_server() {
+    let pool = Pool::start_with(Redis::start_many(3), "hash_tag = \"{}\"");
+    assert_none_differ(&compare(Place::Pool, &pool.listen));
+}
+
+#[test]
+fn redis_cluster_answers_as_one_server() {
+    let cluster = Cluster::start(3);
+    let listen = ports::free_addr();
+    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
+    let _data_plane = DataPlane::bootstrap(&text);
+    wait::until("all slots are served", wait::LIMIT, || {
+        let mut client = Raw::connect(&listen);
+        ["a", "b", "c"]
+            .iter()
+            .all(|key| client.ask(&format!("GET {key}")) == "$-1")
+    });
+    assert_none_differ(&compare(Place::Cluster, &listen));
+}
+
+#[test]
+fn every_command_has_a_form_or_a_reason() {
+    let forms = Forms::parse(include_str!("../vectors/redis/forms.txt"));
+    let sent: Vec<_> = forms.sent.iter().flat_map(|form| form.names()).collect();
+    let commands = classes();
+    let missing: Vec<_> = commands
+        .iter()
+        .filter(|(name, class)| {
+            *class != "FORBID"
+                && !sent.contains(name)
+                && !forms
+                    .unsent
+                    .iter()
+                    .any(|(unsent, _)| unsent == name.as_str())
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Runs for a second with a server in the proxy's place.
+fn compare_servers(options: &[&str]) -> Tally {
+    let other = Redis::start_with(options);
+    run(Plan {
+        place: Place::Pool,
+        proxy: &other.addr(),
+        seed: 1,
+        time: Duration::from_secs(1),
+    })
+}
+
+#[test]
+fn one_server_answers_as_another() {
+    assert_none_differ(&compare_servers(&[]));
+}
+
+#[test]
+fn wrong_answers_are_seen_and_told_briefly() {
+    let tally = compare_servers(&["--rename-command", "STRLEN", ""]);
+    let told = tally.differences.first().expect("STRLEN is unknown");
+    assert!(told.contains("differs: STRLEN"), "{told}");
+    assert!(told.lines().count() < 12, "{told}");
+}

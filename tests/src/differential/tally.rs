@@ -1,0 +1,140 @@
+//! What a run has compared, what was refused by design, what differed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::rules::RULES;
+
+/// The table of commands, for their names and classes.
+const COMMANDS: &str = include_str!("../../vectors/redis-commands.json");
+
+/// Counts of one run.
+#[derive(Debug)]
+pub struct Tally {
+    /// Replies that were equal, by command.
+    pub equal: BTreeMap<String, usize>,
+    /// Refusals by design, by command, with the words of one.
+    pub refused: BTreeMap<String, (usize, String)>,
+    /// What differed, as it is told; one of those that have one cause.
+    pub differences: Vec<String>,
+    /// How often each rule was needed.
+    pub rules: [usize; RULES.len()],
+    /// Worlds lived through.
+    pub worlds: usize,
+    classes: BTreeMap<String, String>,
+    signatures: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        Self {
+            equal: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            differences: Vec::new(),
+            rules: [0; RULES.len()],
+            worlds: 0,
+            classes: classes(),
+            signatures: BTreeMap::new(),
+        }
+    }
+
+    /// The name of the command or subcommand that these words call.
+    pub(super) fn name(&self, words: &[Vec<u8>]) -> String {
+        let lower = |word: &Vec<u8>| String::from_utf8_lossy(word).to_lowercase();
+        let first = words.first().map(lower).unwrap_or_default();
+        let leaf = words.get(1).map(|sub| format!("{first} {}", lower(sub)));
+        match leaf.filter(|leaf| self.classes.contains_key(leaf)) {
+            Some(leaf) => leaf,
+            None if self.classes.contains_key(&first) => first,
+            None => "(others)".to_owned(),
+        }
+    }
+
+    pub(super) fn note_equal(&mut self, name: String, rules: &[usize]) {
+        *self.equal.entry(name).or_default() += 1;
+        for rule in rules {
+            self.rules[*rule] += 1;
+        }
+    }
+
+    /// Counts a difference, and keeps what `tell` says when it is the first of its kind.
+    pub(super) fn differ(&mut self, signature: String, tell: impl FnOnce() -> String) {
+        let count = self.signatures.entry(signature).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.differences.push(tell());
+        }
+    }
+
+    pub(super) fn note_refused(&mut self, name: String, words: String) {
+        self.refused.entry(name).or_insert((0, words)).0 += 1;
+    }
+
+    /// Replies compared in all.
+    pub fn compared(&self) -> usize {
+        self.equal.values().sum()
+    }
+}
+
+/// Every command of the table with its class.
+///
+/// # Panics
+/// When the table is broken.
+pub fn classes() -> BTreeMap<String, String> {
+    let table: serde_json::Value = serde_json::from_str(COMMANDS).expect("the table is JSON");
+    let rows = table["commands"].as_array().expect("the table has rows");
+    let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap_or("").to_owned();
+    rows.iter()
+        .map(|row| (text(row, "name"), text(row, "class")))
+        .collect()
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "class            commands compared refused neither   replies"
+        )?;
+        for class in self.classes.values().collect::<BTreeSet<_>>() {
+            let names: Vec<_> = self
+                .classes
+                .iter()
+                .filter(|(_, of)| *of == class)
+                .map(|(name, _)| name)
+                .collect();
+            let equal = |name: &&&String| self.equal.contains_key(**name);
+            let refused = |name: &&&String| {
+                self.refused.contains_key(**name) && !self.equal.contains_key(**name)
+            };
+            let (compared, refusals) = (
+                names.iter().filter(equal).count(),
+                names.iter().filter(refused).count(),
+            );
+            let replies: usize = names.iter().filter_map(|name| self.equal.get(*name)).sum();
+            writeln!(
+                out,
+                "{class:<16} {:>8} {compared:>8} {refusals:>7} {:>7} {replies:>9}",
+                names.len(),
+                names.len() - compared - refusals
+            )?;
+        }
+        writeln!(out, "refused by design:")?;
+        for (name, (count, words)) in &self.refused {
+            writeln!(out, "  {count:>6} {name}: {words}")?;
+        }
+        writeln!(out, "rules needed:")?;
+        for (rule, count) in RULES.iter().zip(self.rules) {
+            writeln!(out, "  {count:>6} {}: {}", rule.name, rule.reason)?;
+        }
+        writeln!(
+            out,
+            "{} worlds, {} replies equal, {} differences of {} kinds",
+            self.worlds,
+            self.compared(),
+            self.signatures.values().sum::<usize>(),
+            self.differences.len()
+        )
+    }
+}
