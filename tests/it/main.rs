@@ -18,6 +18,7 @@ mod memcached;
 mod nutcracker_placement;
 mod pool;
 mod redis_cluster;
+mod redis_command;
 mod redis_mixed_load;
 mod redis_pool;
 mod redis_together;

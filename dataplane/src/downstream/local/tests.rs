@@ -253,7 +253,8 @@ fn command_tells_of_what_is_served_and_nothing_else() {
         let bench = Bench::start(None);
         let mut client = bench.connect();
         let reply = ask(&mut client, "COMMAND LIST").await;
-        let names: Vec<_> = reply.split("\r\n").skip(2).step_by(2).collect();
+        let names = reply.split("\r\n").skip(2).step_by(2);
+        let names: Vec<_> = names.filter(|name| !name.contains('|')).collect();
         for name in [
             "get", "ping", "mget", "client", "cluster", "xgroup", "rename",
         ] {

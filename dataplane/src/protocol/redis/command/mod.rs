@@ -24,6 +24,7 @@ mod keys;
 mod lookup;
 mod newer;
 mod table;
+mod tips;
 mod unfit;
 
 pub use keys::{

@@ -76,6 +76,7 @@ fn table_is_what_the_specification_says() {
         assert_eq!(serde_json::json!(keys), row["keys"], "{name}");
         assert_eq!(of(command.flags), words("flags"), "{name}");
         assert_eq!(of(command.categories), words("acl"), "{name}");
+        assert_eq!(of(command.tips()), words("tips"), "{name}");
         assert_eq!(command.write, command.has_flag("write"), "{name}");
     }
 }
@@ -96,6 +97,13 @@ fn table_has_nothing_but_the_specification_and_containers() {
         assert!(can_be_called || row.container, "{}", row.name);
     }
     assert!(all().is_sorted_by(|a, b| a.name < b.name));
+}
+
+#[test]
+fn tips_are_of_commands_and_in_order() {
+    assert!(tips::TIPS.is_sorted_by(|(a, _), (b, _)| a < b));
+    let has_row = |name: &str| all().iter().any(|row| row.name == name);
+    assert!(tips::TIPS.iter().all(|(name, _)| has_row(name)));
 }
 
 #[test]

@@ -53,6 +53,15 @@ pub fn write_map_header(out: &mut Vec<u8>, len: usize, dialect: Dialect) {
     }
 }
 
+/// Appends the first line of a set of `len` elements, in RESP2 an array.
+pub fn write_set_header(out: &mut Vec<u8>, len: usize, dialect: Dialect) {
+    let kind = match dialect {
+        Dialect::Resp2 => b'*',
+        Dialect::Resp3 => b'~',
+    };
+    write_header(out, kind, len);
+}
+
 /// Appends null, in RESP2 the null bulk string.
 pub fn write_null(out: &mut Vec<u8>, dialect: Dialect) {
     out.extend_from_slice(match dialect {
