@@ -47,6 +47,7 @@ pub(super) fn identify(hello: Hello, peer: String) -> Result<(Identity, String),
         ("zone", &hello.zone),
         ("advertise", &hello.advertise),
         ("build", &hello.build),
+        ("bind_ip", &hello.bind_ip),
     ];
     for (field, text) in own.into_iter().chain(labels).chain(features) {
         if text.len() > MAX_TEXT_BYTES {
@@ -73,6 +74,7 @@ pub(super) fn identify(hello: Hello, peer: String) -> Result<(Identity, String),
         advertise: hello.advertise,
         build: hello.build,
         features: hello.features,
+        bind_ip: hello.bind_ip,
         peer,
     };
     let checked = violations.into_result((identity, hello.fleet_id));

@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Names of what this build understands.
-const FEATURES: [&str; 3] = ["health_frames", "slot_deltas", "shrink_confirmation"];
+const FEATURES: [&str; 4] = ["health_frames", "slot_deltas", "shrink_confirmation", PEERS];
+/// The feature of a data plane that tells its clients of the others.
+const PEERS: &str = "peers";
 
 /// What a message asks of the one who owns the stream.
 #[derive(Debug, PartialEq)]
@@ -57,6 +59,9 @@ impl Session {
             let desired = Arc::clone(&context.desired.borrow());
             let mut feed = Feed::new(&identity.id, &identity.labels, desired);
             feed.remember(link.earlier_nacks());
+            if identity.features.iter().any(|feature| feature == PEERS) {
+                feed.with_peers();
+            }
             Some(feed)
         };
         Self {
@@ -79,6 +84,7 @@ impl Session {
             Some(Request::Ack(ack)) => self.ack(&ack),
             Some(Request::Heartbeat(heartbeat)) => {
                 let now = self.now();
+                self.link.draining(heartbeat.draining);
                 if let Some(feed) = &mut self.feed {
                     feed.digest(heartbeat.digest, now);
                 }
@@ -265,6 +271,7 @@ impl Session {
 
 fn lane_name(lane: Lane) -> &'static str {
     match lane {
+        Lane::Peers => "peers",
         Lane::SlotMaps => "slot_maps",
         Lane::Config | Lane::Unspecified => "config",
     }

@@ -41,7 +41,7 @@ enum Event {
     Desired,
     Ending,
     Frame,
-    Message(Option<Result<SyncRequest, Status>>),
+    Message(Option<Result<Box<SyncRequest>, Status>>),
     Replaced,
     Sent,
     Silent,
@@ -140,7 +140,7 @@ impl Driver {
                     self.frame_at = None;
                     self.session.health_changed();
                 }
-                Event::Message(Some(message)) => self.receive(message?).await?,
+                Event::Message(Some(message)) => self.receive(*message?).await?,
                 Event::Replaced => return Err(replaced()),
                 Event::Silent => {
                     let error = silent(period * MISSED);
@@ -166,7 +166,7 @@ impl Driver {
         let deadline = self.session.deadline();
         let patience = self.context.heartbeat * MISSED;
         tokio::select! {
-            message = inbound.next() => Event::Message(message),
+            message = inbound.next() => Event::Message(message.map(|message| message.map(Box::new))),
             permit = outbound.reserve(), if self.pending.is_some() => match (permit, self.pending.take()) {
                 (Ok(permit), Some(message)) => {
                     permit.send(Ok(message));

@@ -35,6 +35,16 @@ pub struct SlotItem {
     pub deltas: Vec<SlotDelta>,
 }
 
+/// The lists of data planes as they are delivered.
+#[derive(Clone, Debug, Default)]
+pub struct PeerItems {
+    /// The resources by cluster name.
+    pub lists: BTreeMap<Arc<str>, Arc<Resource>>,
+    /// Whether data planes had the time to come back since the control plane started; before that, what a data plane holds
+    /// is better.
+    pub is_settled: bool,
+}
+
 /// What the fleet should have at one revision; a data plane's part is chosen by selectors.
 #[derive(Debug, Default)]
 pub struct Desired {
@@ -42,6 +52,7 @@ pub struct Desired {
     generation: u64,
     clusters: BTreeMap<Arc<str>, Arc<ClusterItem>>,
     slot_maps: BTreeMap<Arc<str>, Arc<SlotItem>>,
+    peers: PeerItems,
     /// Names touched, with the generation that touched them; oldest first.
     touched: VecDeque<(u64, Arc<str>)>,
     /// The generation up to which `touched` was forgotten.
@@ -56,10 +67,15 @@ impl Desired {
         revision: Revision,
         clusters: BTreeMap<Arc<str>, Arc<ClusterItem>>,
         slot_maps: BTreeMap<Arc<str>, Arc<SlotItem>>,
+        peers: PeerItems,
     ) -> Self {
         let generation = self.generation + 1;
         let mut names = differing(&self.clusters, &clusters);
         names.extend(differing(&self.slot_maps, &slot_maps));
+        names.extend(differing(&self.peers.lists, &peers.lists));
+        if self.peers.is_settled != peers.is_settled {
+            names.extend(peers.lists.keys().cloned());
+        }
         let mut touched = self.touched.clone();
         touched.extend(names.into_iter().map(|name| (generation, name)));
         let mut forgotten = self.forgotten;
@@ -73,6 +89,7 @@ impl Desired {
             generation,
             clusters,
             slot_maps,
+            peers,
             touched,
             forgotten,
         }
@@ -99,6 +116,14 @@ impl Desired {
 
     pub(super) fn slot_map(&self, name: &str) -> Option<&SlotItem> {
         self.slot_maps.get(name).map(|item| &**item)
+    }
+
+    pub(super) fn peers(&self, name: &str) -> Option<&Resource> {
+        self.peers.lists.get(name).map(|list| &**list)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.peers.is_settled
     }
 
     /// Returns the names touched since `older`; `None` when that is no longer known.

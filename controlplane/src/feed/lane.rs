@@ -76,8 +76,8 @@ impl LaneState {
         }
     }
 
-    /// Books what an ack says and returns the revision that was pushed; `None` when it answers nothing.
-    pub(super) fn settle(&mut self, ack: &Ack) -> Option<Revision> {
+    /// Books what an ack says and returns the revision that was pushed and the names in it; `None` when it answers nothing.
+    pub(super) fn settle(&mut self, ack: &Ack) -> Option<(Revision, Vec<Arc<str>>)> {
         let answers = |push: &InFlight| push.nonce == ack.nonce && push.is_closed();
         let push = self.in_flight.take_if(|push| answers(push))?;
         let nacks = ack.nacks.iter().filter(|nack| nack.kind == kind(self.lane));
@@ -88,7 +88,8 @@ impl LaneState {
                 None => self.accepted(name, *sent),
             }
         }
-        Some(push.revision())
+        let names = push.items.iter().map(|(name, _)| Arc::clone(name));
+        Some((push.revision(), names.collect()))
     }
 
     fn accepted(&mut self, name: &Arc<str>, sent: Sent) {

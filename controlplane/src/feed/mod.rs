@@ -1,13 +1,14 @@
 //! What one data plane should have, and what to send it next; no I/O, so that simulations drive the real code.
 //!
 //! A [`Feed`] is told what happens (the data plane resumed, acked, sent a heartbeat; the fleet's [`Desired`] state moved on) and
-//! is asked what to send. Two lanes, clusters and slot maps, each with at most one un-acked push; what changes meanwhile folds
+//! is asked what to send. Three lanes, clusters, slot maps and peers, each with at most one un-acked push; what changes meanwhile folds
 //! into the lane's dirty set, so a slow data plane costs its dirty names and never a queue.
 //!
 //! It does not know streams, clocks or stores: time is what the caller says it is.
 
 mod desired;
 mod lane;
+mod peers;
 mod push;
 mod repair;
 mod slots;
@@ -26,7 +27,8 @@ use prism_proto::pb::discovery::v1::{Ack, Lane, Nack, Push, Resume};
 
 use crate::{fleet::Standing, store::Revision};
 
-pub use desired::{ClusterItem, Desired, SlotItem};
+pub use desired::{ClusterItem, Desired, PeerItems, SlotItem};
+pub use peers::{PeerLists, lists};
 pub use source::Source;
 
 use lane::LaneState;
@@ -51,6 +53,13 @@ pub struct Feed {
     desired: Arc<Desired>,
     config: LaneState,
     slot_maps: LaneState,
+    peers: LaneState,
+    /// Whether the data plane tells its clients of the others.
+    has_peers: bool,
+    /// Clusters whose list of data planes was held when the data plane resumed.
+    listed: BTreeSet<Arc<str>>,
+    /// Redis Clusters that the data plane serves.
+    serves: Arc<BTreeSet<Arc<str>>>,
     nonce: u64,
     resumed: bool,
     repair: Repair,
@@ -67,6 +76,10 @@ impl Feed {
             desired,
             config: LaneState::new(Lane::Config),
             slot_maps: LaneState::new(Lane::SlotMaps),
+            peers: LaneState::new(Lane::Peers),
+            has_peers: false,
+            listed: BTreeSet::new(),
+            serves: Arc::default(),
             nonce: 0,
             resumed: false,
             repair: Repair::default(),
@@ -75,6 +88,11 @@ impl Feed {
         };
         feed.evaluate_all();
         feed
+    }
+
+    /// Sends lists of data planes too, from the next [`Feed::resume`] on.
+    pub fn with_peers(&mut self) {
+        self.has_peers = true;
     }
 
     /// Takes over what an earlier stream of the same run rejected, so that it is not sent again until it changes.
@@ -95,7 +113,7 @@ impl Feed {
             number: resume.revision,
         };
         self.reported_digest = Some(resume.digest);
-        for lane in [&mut self.config, &mut self.slot_maps] {
+        for lane in [&mut self.config, &mut self.slot_maps, &mut self.peers] {
             let mine = resume
                 .resources
                 .iter()
@@ -109,6 +127,7 @@ impl Feed {
             });
             lane.hold_only(held.collect());
         }
+        self.listed = self.peers.table.names().into_iter().collect();
         self.evaluate_all();
     }
 
@@ -126,12 +145,14 @@ impl Feed {
     pub fn ack(&mut self, ack: &Ack, now: Duration) -> bool {
         let lane = match ack.lane() {
             Lane::Config => &mut self.config,
+            Lane::Peers => &mut self.peers,
             Lane::SlotMaps => &mut self.slot_maps,
             Lane::Unspecified => return false,
         };
-        let Some(revision) = lane.settle(ack) else {
+        let Some((revision, names)) = lane.settle(ack) else {
             return false;
         };
+        names.iter().for_each(|name| self.note_served(name));
         self.acked = self.acked.max(revision);
         self.digest(ack.digest, now);
         true
@@ -141,7 +162,9 @@ impl Feed {
     pub fn digest(&mut self, digest: u64, now: Duration) {
         self.reported_digest = Some(digest);
         if self.resumed && !self.is_in_flight() {
-            let held = self.config.table.held_digest() ^ self.slot_maps.table.held_digest();
+            let lanes = [&self.config, &self.slot_maps, &self.peers];
+            let held = lanes.map(|lane| lane.table.held_digest());
+            let held = held.into_iter().fold(0, |all, one| all ^ one);
             self.repair.compare(digest == held, now);
         }
     }
@@ -158,7 +181,7 @@ impl Feed {
             Step::Wait => return None,
         }
         self.begin();
-        let lanes = [&mut self.config, &mut self.slot_maps];
+        let lanes = [&mut self.config, &mut self.slot_maps, &mut self.peers];
         lanes
             .into_iter()
             .find_map(|lane| lane.in_flight.as_mut()?.next_chunk())
@@ -172,13 +195,15 @@ impl Feed {
 
     /// Tells how the data plane stands.
     pub fn standing(&self) -> Standing {
-        let (config, slot_maps) = (&self.config, &self.slot_maps);
+        let config = &self.config;
+        let lanes = [config, &self.slot_maps, &self.peers];
+        let digests = lanes.map(|lane| lane.table.wanted_digest());
         let in_flight = config.in_flight.iter().flat_map(|push| &push.items);
         let in_flight = in_flight.map(|(name, _)| name);
         let mut standing = Standing {
             desired: self.desired.revision(),
             acked: self.acked,
-            desired_digest: config.table.wanted_digest() ^ slot_maps.table.wanted_digest(),
+            desired_digest: digests.into_iter().fold(0, |all, one| all ^ one),
             reported_digest: self.reported_digest,
             behind: config
                 .table
@@ -188,6 +213,7 @@ impl Feed {
                 .cloned()
                 .collect(),
             clusters: config.table.wanted_count(),
+            serves: self.resumed.then(|| Arc::clone(&self.serves)),
         };
         if standing.is_synced() {
             standing.acked = standing.desired;
@@ -201,6 +227,7 @@ impl Feed {
             .nacks
             .values()
             .chain(self.slot_maps.nacks.values())
+            .chain(self.peers.nacks.values())
     }
 
     /// Returns the names of the clusters that the data plane should serve.
@@ -212,11 +239,12 @@ impl Feed {
     }
 
     fn is_in_flight(&self) -> bool {
-        self.config.in_flight.is_some() || self.slot_maps.in_flight.is_some()
+        let lanes = [&self.config, &self.slot_maps, &self.peers];
+        lanes.iter().any(|lane| lane.in_flight.is_some())
     }
 
     fn lane_of(&mut self, resource_kind: &str) -> Option<&mut LaneState> {
-        let lanes = [&mut self.config, &mut self.slot_maps];
+        let lanes = [&mut self.config, &mut self.slot_maps, &mut self.peers];
         lanes
             .into_iter()
             .find(|lane| kind(lane.lane) == resource_kind)
@@ -226,6 +254,7 @@ impl Feed {
         let mut names: BTreeSet<_> = self.desired.clusters().keys().cloned().collect();
         names.extend(self.config.table.names());
         names.extend(self.slot_maps.table.names());
+        names.extend(self.peers.table.names());
         names.iter().for_each(|name| self.evaluate(name));
     }
 
@@ -248,8 +277,39 @@ impl Feed {
             (Some(item), None) if item.has_slots => Wanted::Unknown,
             _ => Wanted::Absent,
         };
+        let has_peers = cluster.is_some_and(|item| item.has_slots) && self.has_peers;
+        let peers = match self.desired.peers(name) {
+            _ if !has_peers => Wanted::Absent,
+            Some(list) if self.desired.is_settled() || !self.listed.contains(name) => {
+                // A list that says the same is the same, whenever it was made.
+                let held = self.peers.table.get(name).and_then(|entry| entry.held);
+                held.filter(|held| held.hash == list.hash)
+                    .map_or_else(|| present(list), Wanted::Present)
+            }
+            _ => Wanted::Unknown,
+        };
         self.config.want(name, config);
         self.slot_maps.want(name, slots);
+        self.peers.want(name, peers);
+        self.note_served(name);
+    }
+
+    /// Takes over whether the data plane serves a Redis Cluster under `name`.
+    fn note_served(&mut self, name: &Arc<str>) {
+        let entry = self.config.table.get(name);
+        let is_held = entry.is_some_and(|entry| entry.held.is_some());
+        let is_served = is_held
+            && self
+                .desired
+                .cluster(name)
+                .is_some_and(|item| item.has_slots);
+        if is_served != self.serves.contains(name) {
+            let serves = Arc::make_mut(&mut self.serves);
+            match is_served {
+                true => serves.insert(Arc::clone(name)),
+                false => serves.remove(name),
+            };
+        }
     }
 
     /// Starts a push in each lane that is free and has need.
@@ -265,6 +325,10 @@ impl Feed {
                 .cloned()
                 .collect();
             self.slot_maps.begin(&mut self.nonce, &self.desired, names);
+        }
+        if self.peers.in_flight.is_none() {
+            let names = self.peers.table.dirty().clone();
+            self.peers.begin(&mut self.nonce, &self.desired, names);
         }
     }
 
@@ -286,10 +350,10 @@ impl Feed {
         }
     }
 
-    /// Starts a push of all that is known in both lanes; in the config lane it also removes what nobody knows of, unless
+    /// Starts a push of all that is known in all lanes; in the config lane it also removes what nobody knows of, unless
     /// something must stay that is not in the push.
     fn begin_full(&mut self) {
-        for lane in [&mut self.config, &mut self.slot_maps] {
+        for lane in [&mut self.config, &mut self.slot_maps, &mut self.peers] {
             let entries = lane.table.entries();
             let names = entries.filter(|(_, entry)| !entry.is_rejected());
             let names = names.map(|(name, _)| Arc::clone(name)).collect();

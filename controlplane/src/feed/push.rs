@@ -135,6 +135,7 @@ impl InFlight {
 /// The `kind` of a lane's resources.
 pub(super) fn kind(lane: Lane) -> &'static str {
     match lane {
+        Lane::Peers => "peers",
         Lane::SlotMaps => "slotmaps",
         Lane::Config | Lane::Unspecified => "clusters",
     }
@@ -160,6 +161,7 @@ fn choose(lane: Lane, desired: &Desired, table: &Table, name: &str) -> Option<Se
 
 fn resource<'a>(lane: Lane, desired: &'a Desired, name: &str) -> Option<&'a Resource> {
     match lane {
+        Lane::Peers => desired.peers(name),
         Lane::SlotMaps => desired.slot_map(name).map(|item| &item.resource),
         Lane::Config | Lane::Unspecified => desired.cluster(name)?.resource.as_ref(),
     }

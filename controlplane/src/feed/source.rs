@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use prism_proto::{
-    model::CacheType,
+    convert::encode_peers,
+    model::{CacheType, Peer, resource_hash},
     pb::discovery::v1::{Lane, Resource},
 };
 
-use super::{ClusterItem, Desired, push::kind, slots::Maps};
+use super::{ClusterItem, Desired, PeerItems, PeerLists, push::kind, slots::Maps};
 use crate::{
     catalog::{Image, StoredCluster},
     probe::SlotMaps,
@@ -18,11 +19,17 @@ use crate::{
 pub struct Source {
     desired: Arc<Desired>,
     maps: BTreeMap<Arc<str>, Maps>,
+    lists: BTreeMap<Arc<str>, (Vec<Peer>, Arc<Resource>)>,
 }
 
 impl Source {
     /// Makes the state that follows the last one.
-    pub fn build(&mut self, image: &Image, slot_maps: &SlotMaps) -> Arc<Desired> {
+    pub fn build(
+        &mut self,
+        image: &Image,
+        slot_maps: &SlotMaps,
+        peers: &PeerLists,
+    ) -> Arc<Desired> {
         let stored = image.clusters.iter();
         let clusters: BTreeMap<_, _> = stored
             .map(|(name, stored)| self.cluster(name, stored))
@@ -36,8 +43,29 @@ impl Source {
                 maps.insert(Arc::clone(name), cached.item(name, map));
             }
         }
-        self.desired = Arc::new(self.desired.next(image.revision, clusters, maps));
+        let peers = self.peers(peers);
+        self.desired = Arc::new(self.desired.next(image.revision, clusters, maps, peers));
         Arc::clone(&self.desired)
+    }
+
+    fn peers(&mut self, peers: &PeerLists) -> PeerItems {
+        self.lists
+            .retain(|name, _| peers.clusters.contains_key(name));
+        for (name, list) in &peers.clusters {
+            let is_known = |(known, _): &(Vec<Peer>, _)| known == list;
+            if !self.lists.get(name).is_some_and(is_known) {
+                let resource = Arc::new(list_resource(name, list, peers.stamp));
+                self.lists
+                    .insert(Arc::clone(name), (list.clone(), resource));
+            }
+        }
+        let lists = self.lists.iter();
+        PeerItems {
+            lists: lists
+                .map(|(name, (_, resource))| (Arc::clone(name), Arc::clone(resource)))
+                .collect(),
+            is_settled: peers.is_settled,
+        }
     }
 
     fn cluster(&self, name: &str, stored: &StoredCluster) -> (Arc<str>, Arc<ClusterItem>) {
@@ -74,11 +102,24 @@ fn resource(name: &str, stored: &StoredCluster) -> Resource {
     }
 }
 
+fn list_resource(name: &str, list: &[Peer], stamp: u64) -> Resource {
+    let kind = kind(Lane::Peers);
+    let body = encode_peers(name, list);
+    Resource {
+        kind: kind.into(),
+        name: name.into(),
+        revision: stamp,
+        hash: resource_hash(kind, name, &body),
+        body,
+        confirm_shrink_from: 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use prism_proto::{
         convert::decode_resolved,
-        model::{ClusterSpec, Draft, EndpointDraft, resource_hash},
+        model::{ClusterSpec, Draft, EndpointDraft},
         placement::SlotMap,
     };
 
@@ -117,7 +158,7 @@ mod tests {
         let catalog = catalog().await;
         apply(&catalog, "a", 9001, CacheType::Redis).await;
         let image = catalog.image();
-        let desired = Source::default().build(&image, &SlotMaps::default());
+        let desired = Source::default().build(&image, &SlotMaps::default(), &PeerLists::default());
         let resource = desired.clusters()["a"]
             .resource
             .clone()
@@ -136,9 +177,17 @@ mod tests {
         let catalog = catalog().await;
         let mut source = Source::default();
         apply(&catalog, "a", 9001, CacheType::Redis).await;
-        let first = source.build(&catalog.image(), &SlotMaps::default());
+        let first = source.build(
+            &catalog.image(),
+            &SlotMaps::default(),
+            &PeerLists::default(),
+        );
         apply(&catalog, "b", 9002, CacheType::Redis).await;
-        let second = source.build(&catalog.image(), &SlotMaps::default());
+        let second = source.build(
+            &catalog.image(),
+            &SlotMaps::default(),
+            &PeerLists::default(),
+        );
         assert!(Arc::ptr_eq(&first.clusters()["a"], &second.clusters()["a"]));
         assert_eq!(
             second.touched_since(&first).map(|names| names.len()),
@@ -156,7 +205,7 @@ mod tests {
         let slot_maps = SlotMaps {
             clusters: names.map(|name| (name.to_owned(), Arc::clone(&map))).into(),
         };
-        let desired = Source::default().build(&catalog.image(), &slot_maps);
+        let desired = Source::default().build(&catalog.image(), &slot_maps, &PeerLists::default());
         let names: Vec<_> = desired.slot_maps().keys().map(|name| &**name).collect();
         assert_eq!(names, ["rc"]);
     }

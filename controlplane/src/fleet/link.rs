@@ -70,6 +70,15 @@ impl Link {
         }
     }
 
+    /// Notes whether it is about to end; wakes watchers only if that is news.
+    pub fn draining(&self, is_draining: bool) {
+        let mut record = lock(&self.record);
+        if record.is_stream(self.ticket.stream) && record.set_draining(is_draining) {
+            drop(record);
+            self.fleet.changed();
+        }
+    }
+
     /// Notes how it stands and what it rejects; wakes watchers only if that is news.
     pub fn stands(&self, standing: Standing, nacks: Vec<Nack>) {
         let mut record = lock(&self.record);

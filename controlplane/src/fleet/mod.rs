@@ -58,8 +58,25 @@ pub struct Identity {
     pub build: String,
     /// What it understands.
     pub features: Vec<String>,
+    /// Replaces the host of every listen address there; empty when it does not.
+    pub bind_ip: String,
     /// The address its stream comes from.
     pub peer: String,
+}
+
+/// A data plane in service, for the clients of Redis Clusters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// Its name in the fleet.
+    pub id: String,
+    /// What cluster-aware clients are told; may be empty.
+    pub advertise: String,
+    /// Replaces the host of every listen address there; may be empty.
+    pub bind_ip: String,
+    /// The address its stream comes from.
+    pub peer: String,
+    /// The Redis Clusters it serves.
+    pub clusters: Arc<BTreeSet<Arc<str>>>,
 }
 
 /// A report with its sender.
@@ -169,6 +186,26 @@ impl Fleet {
         let is_connected = |record: &Mutex<Record>| lock(record).away(Instant::now()).is_none();
         let connected = records.iter().filter(|(_, record)| is_connected(record));
         connected.map(|(id, _)| Arc::clone(id)).collect()
+    }
+
+    /// Returns the data planes in service by id, and when the next one will count as gone.
+    ///
+    /// One without a stream is in service until nothing has come from it for `patience`; one that drains is not.
+    pub fn serving(&self, patience: Duration) -> (Vec<Serving>, Option<Instant>) {
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        let mut serving = Vec::new();
+        for record in self.records() {
+            let record = lock(&record);
+            let left = record.away(now).map(|away| patience.checked_sub(away));
+            match left {
+                Some(None | Some(Duration::ZERO)) => continue,
+                Some(Some(left)) => next = next.into_iter().chain([now + left]).min(),
+                None => {}
+            }
+            serving.extend(record.serving());
+        }
+        (serving, next)
     }
 
     /// Counts how the connected data planes stand to a cluster whose own revision number is `revision`.

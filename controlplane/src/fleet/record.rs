@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -14,7 +15,7 @@ use prism_proto::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::{ClusterCounts, ConnectError, Identity, Standing, link::Ticket};
+use super::{ClusterCounts, ConnectError, Identity, Serving, Standing, link::Ticket};
 use crate::store::Revision;
 
 /// How long a push may be on its way before its data plane counts as stale.
@@ -42,6 +43,8 @@ pub(super) struct Record {
     from_snapshot: bool,
     clients: BTreeMap<String, u64>,
     ejected: BTreeSet<(String, String)>,
+    /// It said that it is about to end.
+    is_draining: bool,
     /// The newest error text about it.
     pub(super) last_error: String,
 }
@@ -63,6 +66,7 @@ impl Default for Record {
             from_snapshot: false,
             clients: BTreeMap::new(),
             ejected: BTreeSet::new(),
+            is_draining: false,
             last_error: String::new(),
         }
     }
@@ -86,13 +90,19 @@ impl Record {
             self.clients.clear();
             self.ejected.clear();
             self.last_error.clear();
+            self.standing.serves = None;
         }
         let (sender, holder) = watch::channel(());
         self.identity = identity;
         self.stream += 1;
         self.holder = Some(sender);
         self.foreign = None;
-        self.standing = Standing::default();
+        self.is_draining = false;
+        // The same run goes on serving what it served, until it says where it stands.
+        self.standing = Standing {
+            serves: self.standing.serves.take(),
+            ..Standing::default()
+        };
         self.connected_since = Some(SystemTime::now());
         self.seen();
         self.settle();
@@ -123,8 +133,31 @@ impl Record {
         self.from_snapshot = from_snapshot;
     }
 
+    /// Notes whether it is about to end; returns whether that is news.
+    pub(super) fn set_draining(&mut self, is_draining: bool) -> bool {
+        std::mem::replace(&mut self.is_draining, is_draining) != is_draining
+    }
+
+    /// Returns what its clients are to know of it; `None` while it serves no Redis Cluster.
+    pub(super) fn serving(&self) -> Option<Serving> {
+        let clusters = self.standing.serves.as_ref()?;
+        if self.foreign.is_some() || self.is_draining || clusters.is_empty() {
+            return None;
+        }
+        Some(Serving {
+            id: self.identity.id.clone(),
+            advertise: self.identity.advertise.clone(),
+            bind_ip: self.identity.bind_ip.clone(),
+            peer: self.identity.peer.clone(),
+            clusters: Arc::clone(clusters),
+        })
+    }
+
     /// Returns whether anything that is shown changed.
-    pub(super) fn stands(&mut self, standing: Standing, nacks: Vec<Nack>) -> bool {
+    pub(super) fn stands(&mut self, mut standing: Standing, nacks: Vec<Nack>) -> bool {
+        if standing.serves.is_none() {
+            standing.serves.clone_from(&self.standing.serves);
+        }
         let nacks_changed = self.set_nacks(nacks);
         if !nacks_changed && self.standing == standing {
             return false;

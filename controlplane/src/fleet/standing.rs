@@ -19,6 +19,8 @@ pub struct Standing {
     pub behind: BTreeSet<Arc<str>>,
     /// Number of clusters it should serve.
     pub clusters: usize,
+    /// Redis Clusters it serves; `None` before it resumed.
+    pub serves: Option<Arc<BTreeSet<Arc<str>>>>,
 }
 
 impl Standing {

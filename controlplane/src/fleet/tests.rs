@@ -1,6 +1,6 @@
 //! The registry's rules.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use prism_proto::{
     model::Selector,
@@ -242,4 +242,76 @@ async fn data_plane_is_forgotten_a_day_after_its_last_stream() {
             .iter()
             .all(|shown| shown.id != "gone")
     );
+}
+
+fn serves(names: &[&str]) -> Standing {
+    let names: BTreeSet<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+    Standing {
+        serves: Some(Arc::new(names)),
+        ..Standing::default()
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn in_service(fleet: &Fleet) -> Vec<String> {
+    let (serving, _) = fleet.serving(PATIENCE);
+    serving.into_iter().map(|one| one.id).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_plane_is_in_service_until_it_was_away_for_a_while() {
+    let (fleet, _reports) = Fleet::new();
+    let one = fleet.connect(identity("dp-1", "one")).expect("free");
+    let two = fleet.connect(identity("dp-2", "two")).expect("free");
+    assert!(
+        in_service(&fleet).is_empty(),
+        "nobody knows what they serve"
+    );
+    one.stands(serves(&["rc"]), Vec::new());
+    two.stands(serves(&[]), Vec::new());
+    assert_eq!(in_service(&fleet), ["dp-1"]);
+    assert_eq!(fleet.serving(PATIENCE).1, None);
+    drop(one);
+    assert_eq!(in_service(&fleet), ["dp-1"]);
+    let (_, gone_at) = fleet.serving(PATIENCE);
+    advance(PATIENCE / 2).await;
+    assert_eq!(in_service(&fleet), ["dp-1"]);
+    advance(PATIENCE / 2).await;
+    assert_eq!(gone_at, Some(tokio::time::Instant::now()));
+    assert!(in_service(&fleet).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconnect_of_the_same_run_leaves_it_in_service() {
+    let (fleet, _reports) = Fleet::new();
+    let old = fleet.connect(identity("dp-1", "one")).expect("free");
+    old.stands(serves(&["rc"]), Vec::new());
+    let new = fleet.connect(identity("dp-1", "one")).expect("replaces");
+    new.stands(Standing::default(), Vec::new());
+    assert_eq!(in_service(&fleet), ["dp-1"]);
+    drop((old, new));
+    let other = fleet.connect(identity("dp-1", "other")).expect("free");
+    assert!(in_service(&fleet).is_empty(), "another run has to say it");
+    drop(other);
+}
+
+#[tokio::test]
+async fn draining_or_foreign_data_plane_is_not_in_service() {
+    let (fleet, _reports) = Fleet::new();
+    let link = fleet.connect(identity("dp-1", "one")).expect("free");
+    link.stands(serves(&["rc"]), Vec::new());
+    let mut changes = fleet.watch();
+    link.draining(false);
+    assert!(!changes.has_changed().expect("open"));
+    link.draining(true);
+    assert!(changes.has_changed().expect("open"));
+    changes.mark_unchanged();
+    assert!(in_service(&fleet).is_empty());
+    drop(link);
+    let link = fleet.connect(identity("dp-1", "two")).expect("free");
+    link.stands(serves(&["rc"]), Vec::new());
+    assert_eq!(in_service(&fleet), ["dp-1"], "a new run does not drain");
+    link.foreign("another");
+    assert!(in_service(&fleet).is_empty());
 }

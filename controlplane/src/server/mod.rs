@@ -3,6 +3,7 @@
 mod error;
 mod listen;
 mod options;
+mod peers;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -21,8 +22,8 @@ pub use options::{Options, StoreKind};
 
 use crate::{
     api::{Context, Tasks},
-    catalog::{Catalog, CatalogOptions},
-    feed::{Desired, Source},
+    catalog::{Catalog, CatalogOptions, Image},
+    feed::{Desired, PeerLists, Source},
     fleet::{Fleet, Observed},
     health::{self, Rounds, Verdicts},
     metrics::Metrics,
@@ -74,12 +75,24 @@ impl Server {
         let slot_maps = watch::Sender::new(Arc::default());
         let ending = watch::Sender::new(false);
         let mut running = JoinSet::new();
-        let desired = publish(
-            &catalog,
-            slot_maps.subscribe(),
-            ending.subscribe(),
-            &mut running,
-        );
+        let peers = watch::Sender::new(Arc::default());
+        let inputs = Inputs {
+            images: catalog.watch(),
+            slot_maps: slot_maps.subscribe(),
+            peers: peers.subscribe(),
+        };
+        let desired = publish(inputs, ending.subscribe(), &mut running);
+        let listing = peers::Listing {
+            fleet: fleet.clone(),
+            images: catalog.watch(),
+            lists: peers,
+            ending: ending.subscribe(),
+            heartbeat: options.heartbeat,
+        };
+        running.spawn(async move {
+            listing.run().await;
+            Ok(())
+        });
         let context = Context {
             catalog,
             fleet,
@@ -198,29 +211,39 @@ async fn open_store(options: &Options) -> Result<Arc<dyn Store>, StartError> {
     }
 }
 
-/// Keeps the fleet's desired state in step with definitions and slot maps.
+/// What the fleet's desired state follows from.
+struct Inputs {
+    images: watch::Receiver<Arc<Image>>,
+    slot_maps: watch::Receiver<Arc<SlotMaps>>,
+    peers: watch::Receiver<Arc<PeerLists>>,
+}
+
+impl Inputs {
+    fn build(&mut self, source: &mut Source) -> Arc<Desired> {
+        let image = self.images.borrow_and_update().clone();
+        let maps = self.slot_maps.borrow_and_update().clone();
+        let peers = self.peers.borrow_and_update().clone();
+        source.build(&image, &maps, &peers)
+    }
+}
+
+/// Keeps the fleet's desired state in step with definitions, slot maps and who is in service.
 fn publish(
-    catalog: &Catalog,
-    mut slot_maps: watch::Receiver<Arc<SlotMaps>>,
+    mut inputs: Inputs,
     mut ending: watch::Receiver<bool>,
     running: &mut JoinSet<Result<(), StartError>>,
 ) -> watch::Receiver<Arc<Desired>> {
-    let mut images = catalog.watch();
     let mut source = Source::default();
-    let first = source.build(&images.borrow_and_update(), &slot_maps.borrow_and_update());
-    let (sender, receiver) = watch::channel(first);
+    let (sender, receiver) = watch::channel(inputs.build(&mut source));
     running.spawn(async move {
         loop {
             tokio::select! {
-                Ok(()) = images.changed() => {}
-                Ok(()) = slot_maps.changed() => {}
+                Ok(()) = inputs.images.changed() => {}
+                Ok(()) = inputs.slot_maps.changed() => {}
+                Ok(()) = inputs.peers.changed() => {}
                 _ = ending.wait_for(|ending| *ending) => return Ok(()),
             }
-            let (image, maps) = (
-                images.borrow_and_update().clone(),
-                slot_maps.borrow_and_update().clone(),
-            );
-            sender.send_replace(source.build(&image, &maps));
+            sender.send_replace(inputs.build(&mut source));
         }
     });
     receiver

@@ -7,14 +7,14 @@ use std::{
 
 use prism_proto::{
     convert,
-    model::{Cluster, Violations},
+    model::{Cluster, Peer, Violations},
     pb::discovery::v1::{Ack, Lane, Nack, Push, Resource, ResourceVersion, SlotDelta},
     placement::SlotMap,
 };
 
 use super::{
-    CLUSTERS, Held, HeldResource, SLOT_MAPS, guard,
-    held::{read_cluster, read_slot_map, version_of},
+    CLUSTERS, Held, HeldResource, PEERS, SLOT_MAPS, guard,
+    held::{read_cluster, read_peers, read_slot_map, version_of},
     last_good::{Pair, PoisonGuard},
 };
 
@@ -27,10 +27,14 @@ pub struct Change {
     pub clusters: BTreeMap<String, HeldResource<Cluster>>,
     /// Slot maps to put in service.
     pub slot_maps: BTreeMap<String, HeldResource<SlotMap>>,
+    /// Lists of data planes to tell clients of.
+    pub peers: BTreeMap<String, HeldResource<Vec<Peer>>>,
     /// Clusters to take out of service.
     pub removed_clusters: BTreeSet<String>,
     /// Slot maps to forget.
     pub removed_slot_maps: BTreeSet<String>,
+    /// Lists of data planes to forget.
+    pub removed_peers: BTreeSet<String>,
     nonce: u64,
     epoch: u64,
     revision: u64,
@@ -53,8 +57,10 @@ impl Change {
             lane,
             clusters: BTreeMap::new(),
             slot_maps: BTreeMap::new(),
+            peers: BTreeMap::new(),
             removed_clusters: BTreeSet::new(),
             removed_slot_maps: BTreeSet::new(),
+            removed_peers: BTreeSet::new(),
             nonce: push.nonce,
             epoch: push.epoch,
             revision: push.revision,
@@ -75,11 +81,6 @@ impl Change {
         }
         change.remove(&push, &named, held);
         change
-    }
-
-    /// Tells whether this changes slot maps, else definitions.
-    pub fn is_of_slot_maps(&self) -> bool {
-        self.lane == Lane::SlotMaps
     }
 
     /// Returns the resources that were refused before anything was applied, and why.
@@ -121,10 +122,13 @@ impl Change {
         }
         held.clusters.extend(self.clusters);
         held.slot_maps.extend(self.slot_maps);
+        held.peers.extend(self.peers);
         held.clusters
             .retain(|name, _| !self.removed_clusters.contains(name));
         held.slot_maps
             .retain(|name, _| !self.removed_slot_maps.contains(name));
+        held.peers
+            .retain(|name, _| !self.removed_peers.contains(name));
         if (self.epoch, self.revision) > (held.epoch, held.revision) {
             (held.epoch, held.revision) = (self.epoch, self.revision);
         }
@@ -152,6 +156,9 @@ impl Change {
                 let new = read_cluster(resource)?;
                 guard::check_cluster(held.clusters.get(name), &new.value, confirmed)?;
                 self.clusters.insert(name.clone(), new);
+            }
+            (Lane::Peers, PEERS) => {
+                self.peers.insert(name.clone(), read_peers(resource)?);
             }
             (Lane::SlotMaps, SLOT_MAPS) => {
                 let new = read_slot_map(resource)?;
@@ -199,6 +206,9 @@ impl Change {
         let listed: BTreeSet<_> = listed.filter(|name| !named.contains(name)).collect();
         let leaves = |name: &&String| listed.contains(*name) || push.full && !named.contains(*name);
         match self.lane {
+            Lane::Peers => {
+                self.removed_peers = held.peers.keys().filter(leaves).cloned().collect();
+            }
             Lane::SlotMaps => {
                 self.removed_slot_maps = held.slot_maps.keys().filter(leaves).cloned().collect();
             }

@@ -7,10 +7,10 @@ use prism_proto::pb::discovery::v1::{
     directive, sync_request, sync_response,
 };
 
-use super::{Change, Held, Outcome, last_good::PoisonGuard, push::Lanes};
+use super::{Change, Held, Outcome, PEERS, last_good::PoisonGuard, push::Lanes};
 
 /// Names of what this build understands.
-const FEATURES: [&str; 3] = ["health_frames", "slot_deltas", "shrink_confirmation"];
+const FEATURES: [&str; 4] = ["health_frames", "slot_deltas", "shrink_confirmation", PEERS];
 /// Time between heartbeats until a Welcome says otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
@@ -27,6 +27,8 @@ pub struct Identity {
     pub labels: BTreeMap<String, String>,
     /// What cluster-aware clients are told.
     pub advertise: String,
+    /// Replaces the host of every listen address; empty when it does not.
+    pub bind_ip: String,
 }
 
 /// Why a stream must end.
@@ -173,6 +175,7 @@ impl Follower {
             advertise: identity.advertise,
             build: env!("CARGO_PKG_VERSION").to_owned(),
             features: FEATURES.map(str::to_owned).to_vec(),
+            bind_ip: identity.bind_ip,
         };
         [request(sync_request::Kind::Hello(hello)), self.resume()]
     }
@@ -256,6 +259,10 @@ impl Follower {
         if !welcome.foreign_fleet {
             // Another fleet that calls us its own was told so by an operator.
             self.held.fleet_id = welcome.fleet_id;
+            if !welcome.features.iter().any(|feature| feature == PEERS) {
+                // It does not know of them, so they must not count as held; clients are told the last list on.
+                self.held.peers.clear();
+            }
         }
         let foreign = welcome.foreign_fleet;
         Effect::Welcomed { foreign }

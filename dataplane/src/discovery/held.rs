@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use prism_proto::{
     convert,
-    model::{Cluster, Violations, resource_hash},
+    model::{Cluster, Peer, Violations, resource_hash},
     pb::discovery::v1::{Resource, ResourceVersion, Resume, Snapshot},
     placement::SlotMap,
 };
@@ -14,6 +14,9 @@ use prism_proto::{
 pub const CLUSTERS: &str = "clusters";
 /// Kind of the resources that say who owns which slot.
 pub const SLOT_MAPS: &str = "slotmaps";
+
+/// Kind of the resources that say which data planes serve a cluster.
+pub const PEERS: &str = "peers";
 
 /// One resource in service: its own revision and hash, its bytes as pushed, and what they say.
 #[derive(Clone, Debug)]
@@ -41,11 +44,20 @@ pub struct Held {
     pub clusters: BTreeMap<String, HeldResource<Cluster>>,
     /// Slot maps by cluster name.
     pub slot_maps: BTreeMap<String, HeldResource<SlotMap>>,
+    /// Data planes that serve a cluster, by its name. They never go to disk: who is alone is right, who points at the dead is
+    /// not.
+    pub peers: BTreeMap<String, HeldResource<Vec<Peer>>>,
 }
 
 impl Held {
     /// Returns the XOR of the hashes of all resources.
     pub fn digest(&self) -> u64 {
+        let peers = self.peers.values().map(|resource| resource.hash);
+        peers.fold(self.kept_digest(), |digest, hash| digest ^ hash)
+    }
+
+    /// Returns the XOR of the hashes of the resources that go to disk.
+    pub fn kept_digest(&self) -> u64 {
         let clusters = self.clusters.values().map(|resource| resource.hash);
         let slot_maps = self.slot_maps.values().map(|resource| resource.hash);
         clusters
@@ -68,7 +80,11 @@ impl Held {
             .slot_maps
             .iter()
             .map(|(name, held)| held.named(SLOT_MAPS, name));
-        clusters.chain(slot_maps).collect()
+        let peers = self
+            .peers
+            .iter()
+            .map(|(name, held)| held.named(PEERS, name));
+        clusters.chain(slot_maps).chain(peers).collect()
     }
 
     /// Says to a control plane where this data plane stands.
@@ -180,6 +196,22 @@ pub(super) fn read_cluster(resource: &Resource) -> Result<HeldResource<Cluster>,
         return Err(Violations::one("name", description));
     }
     Ok(held(resource, spec.resolve()))
+}
+
+/// Reads a pushed list of data planes.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn read_peers(resource: &Resource) -> Result<HeldResource<Vec<Peer>>, Violations> {
+    check_hash(resource)?;
+    let (cluster, peers) =
+        convert::decode_peers(&resource.body).map_err(|e| e.into_violations())?;
+    if cluster != resource.name {
+        let name = &resource.name;
+        let description = format!("`{cluster}` is not the resource's name `{name}`");
+        return Err(Violations::one("cluster", description));
+    }
+    Ok(held(resource, peers))
 }
 
 /// Reads a pushed slot map.

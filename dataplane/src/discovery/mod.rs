@@ -24,7 +24,7 @@ mod tests;
 pub use change::{Change, Outcome};
 pub use follower::{Effect, Follower, Identity, StreamError};
 pub use health::Health;
-pub use held::{CLUSTERS, Held, HeldResource, SLOT_MAPS};
+pub use held::{CLUSTERS, Held, HeldResource, PEERS, SLOT_MAPS};
 pub use report::Reporter;
 pub use status::{Facts, Status, Sync};
 pub use watch::{Event, Order, Watch};

@@ -63,11 +63,12 @@ impl Assembly {
     }
 }
 
-/// The assemblies of both lanes.
+/// The assemblies of all lanes.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     config: Assembly,
     slot_maps: Assembly,
+    peers: Assembly,
 }
 
 impl Lanes {
@@ -79,6 +80,7 @@ impl Lanes {
         let lane = chunk.lane();
         let assembly = match lane {
             Lane::Config => &mut self.config,
+            Lane::Peers => &mut self.peers,
             Lane::SlotMaps => &mut self.slot_maps,
             Lane::Unspecified => return Err(StreamError::UnknownLane { lane: chunk.lane }),
         };

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use prism_proto::{
     convert,
-    model::{CacheType, ClusterSpec, Draft, EndpointDraft, Violations, resource_hash},
+    model::{CacheType, ClusterSpec, Draft, EndpointDraft, Peer, Violations, resource_hash},
     pb::{
         config::v1::ShardNodes,
         discovery::v1::{
@@ -95,6 +95,7 @@ impl Stream {
             zone: String::new(),
             labels: BTreeMap::new(),
             advertise: String::new(),
+            bind_ip: String::new(),
         };
         let mut follower = Follower::new(identity, held, Rc::clone(&poison));
         follower.open();
@@ -106,9 +107,14 @@ impl Stream {
     }
 
     fn welcome(&mut self, foreign_fleet: bool) {
+        self.welcome_with(foreign_fleet, &[PEERS]);
+    }
+
+    fn welcome_with(&mut self, foreign_fleet: bool, features: &[&str]) {
         let welcome = Welcome {
             fleet_id: "f".into(),
             foreign_fleet,
+            features: features.iter().map(ToString::to_string).collect(),
             ..Welcome::default()
         };
         self.receive(sync_response::Kind::Welcome(welcome))
@@ -512,4 +518,78 @@ async fn suspects_are_cleared_after_a_minute_of_service() {
     tokio::time::advance(std::time::Duration::from_secs(60)).await;
     assert!(guard.clear_served(Instant::now()));
     assert_eq!(guard.deadline(), None);
+}
+
+fn peers(name: &str, stamp: u64, ids: &[&str]) -> Resource {
+    let peer = |id: &&str| Peer {
+        id: id.to_string(),
+        host: "10.0.0.1".into(),
+        port: 9001,
+    };
+    let list: Vec<_> = ids.iter().map(peer).collect();
+    resource(PEERS, name, stamp, convert::encode_peers(name, &list))
+}
+
+fn peer_lists(upserts: Vec<Resource>) -> Push {
+    Push {
+        lane: Lane::Peers.into(),
+        upserts,
+        ..Push::default()
+    }
+}
+
+#[test]
+fn list_of_data_planes_is_held_but_never_on_disk() {
+    let mut stream = Stream::welcomed();
+    let cluster = pool("a", 1, 1);
+    stream.apply(config(vec![cluster.clone()]), &[]);
+    let list = peers("a", 7, &["dp-1", "dp-2"]);
+    let ack = stream.apply(peer_lists(vec![list.clone()]), &[]);
+    assert_eq!(ack.digest, cluster.hash ^ list.hash);
+    let held = stream.follower.held();
+    assert_eq!(held.peers["a"].value.len(), 2);
+    let kinds: Vec<_> = held
+        .resume(false)
+        .resources
+        .into_iter()
+        .map(|r| r.kind)
+        .collect();
+    assert_eq!(kinds, [CLUSTERS, PEERS]);
+    assert_eq!(held.snapshot().resources.len(), 1);
+    assert_eq!(held.kept_digest(), cluster.hash);
+    let mut gone = peer_lists(Vec::new());
+    gone.removals = vec![ResourceVersion {
+        kind: PEERS.into(),
+        name: "a".into(),
+        ..ResourceVersion::default()
+    }];
+    assert_eq!(stream.apply(gone, &[]).digest, cluster.hash);
+}
+
+#[test]
+fn wrong_list_of_data_planes_is_refused() {
+    let mut stream = Stream::welcomed();
+    let twice = peers("a", 7, &["dp-1", "dp-1"]);
+    let ack = stream.apply(peer_lists(vec![twice]), &[]);
+    assert_eq!(Stream::fields(&ack), ["peers[1].id"]);
+    let mut other = peers("b", 7, &["dp-1"]);
+    other.name = "a".into();
+    other.hash = resource_hash(PEERS, "a", &other.body);
+    let ack = stream.apply(peer_lists(vec![other]), &[]);
+    assert_eq!(Stream::fields(&ack), ["cluster"]);
+    let ack = stream.apply(config(vec![peers("a", 7, &[])]), &[]);
+    assert_eq!(Stream::fields(&ack), ["kind"]);
+    assert!(stream.follower.held().peers.is_empty());
+}
+
+#[test]
+fn list_does_not_count_as_held_before_an_older_control_plane() {
+    let mut stream = Stream::welcomed();
+    stream.apply(peer_lists(vec![peers("a", 7, &["dp-1"])]), &[]);
+    stream.follower.open();
+    stream.welcome_with(true, &[]);
+    assert_eq!(stream.follower.held().peers.len(), 1, "of another fleet");
+    stream.follower.open();
+    stream.welcome_with(false, &["slot_deltas"]);
+    assert!(stream.follower.held().peers.is_empty());
 }

@@ -339,7 +339,7 @@ impl Watch {
                     held.fleet_id.clone(),
                     held.epoch,
                     held.revision,
-                    held.digest(),
+                    held.kept_digest(),
                 )
             };
             let is_new = state(saved) != state(held);

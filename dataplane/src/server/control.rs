@@ -38,6 +38,8 @@ use crate::{
 const FILE_PERIOD: Duration = Duration::from_secs(1);
 /// Time between two looks at this process's memory.
 const MEMORY_PERIOD: Duration = Duration::from_secs(5);
+/// How long the control plane may take to tell the other data planes that this one ends.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// How long the disk may take at the end.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long workers may take beyond the drain deadline.
@@ -117,13 +119,21 @@ impl Control {
                     labels: self.options.labels.clone(),
                 };
                 self.follow_file(&reader, &mut signals).await?;
-                self.drain(&mut signals).await;
+                self.drain(&mut signals, self.options.drain_timeout).await;
             }
             Source::Control(urls) => {
                 let mut follow = Follow::start(&self, urls, store, boot).await;
                 self.follow_control(&mut follow, &mut signals).await;
-                follow.start_draining();
-                self.drain(&mut signals).await;
+                self.status.change(|facts| facts.is_draining = true);
+                let is_urgent = tokio::select! {
+                    () = follow.leave(LEAVE_LIMIT.min(self.options.drain_timeout)) => false,
+                    () = signals.end() => true,
+                };
+                if is_urgent {
+                    self.drain(&mut signals, Duration::ZERO).await;
+                } else {
+                    self.drain(&mut signals, self.options.drain_timeout).await;
+                }
                 if timeout(EXIT_LIMIT, follow.clean_exit()).await.is_err() {
                     warn!("the disk is too slow to keep the last state");
                 }
@@ -217,10 +227,10 @@ impl Control {
         Err(StartError::Failed(lines.join("\n")))
     }
 
-    /// Lets sessions finish until the deadline, or until a second signal.
-    async fn drain(&self, signals: &mut Signals) {
-        let deadline = Instant::now() + self.options.drain_timeout;
-        info!(timeout = ?self.options.drain_timeout, "draining");
+    /// Lets sessions finish for `timeout`, or until a second signal.
+    async fn drain(&self, signals: &mut Signals, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        info!(?timeout, "draining");
         self.status.change(|facts| facts.is_draining = true);
         let mut waiting = Vec::new();
         for mailbox in &self.workers {

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duratio
 use tokio::{
     sync::{mpsc, watch},
     task::{spawn_blocking, spawn_local},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until},
 };
 use tracing::{debug, error, info, warn};
 
@@ -163,9 +163,28 @@ impl Follow {
         true
     }
 
-    /// Says with each heartbeat that this data plane is ending.
-    pub(super) fn start_draining(&self) {
+    /// Tells the control plane, and clients that ask who is there, that this data plane is ending; goes on serving until
+    /// the lists of all data planes have been made without it, or `limit` has passed.
+    pub(super) async fn leave(&mut self, limit: Duration) {
         self.orders.try_send(Order::Draining).ok();
+        let service = self.service.clone();
+        service.start_leaving();
+        if !self.is_connected {
+            return;
+        }
+        let follow = async {
+            loop {
+                let due = self.due().await;
+                if !self.act(due).await {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = service.left() => {}
+            () = follow => {}
+            () = sleep(limit) => warn!("clients may not know yet that this data plane ends"),
+        }
     }
 
     /// Ends in order: what is held is on disk, and nobody is under suspicion any more.
@@ -245,5 +264,6 @@ fn identity(options: &Options) -> Identity {
         zone: options.zone.clone(),
         labels: options.labels.clone(),
         advertise: options.advertise.clone().unwrap_or_default(),
+        bind_ip: options.bind_ip.map(|ip| ip.to_string()).unwrap_or_default(),
     }
 }

@@ -1,8 +1,11 @@
-//! Changes into service, one lane for definitions and one for slot maps.
+//! Changes into service, one lane each for definitions, slot maps and lists of data planes.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
-use prism_proto::model::{Cluster, Violations};
+use prism_proto::{
+    model::{Cluster, Violations},
+    pb::discovery::v1 as pb,
+};
 use tokio::{
     sync::{Mutex, mpsc},
     task::{spawn_blocking, spawn_local},
@@ -26,11 +29,12 @@ use crate::{
 /// Changes that may wait in a lane.
 const LANE: usize = 2;
 
-/// One queue a lane: a slot map never waits for a definition.
+/// One queue a lane: nothing else ever waits for a definition.
 #[derive(Debug)]
 pub(super) struct Lanes {
     config: mpsc::Sender<Change>,
     slot_maps: mpsc::Sender<Change>,
+    peers: mpsc::Sender<Change>,
 }
 
 /// The poison guard and where its marks are written.
@@ -43,7 +47,7 @@ pub(super) struct Poison {
 }
 
 impl Lanes {
-    /// Starts the tasks of both lanes; outcomes go to `orders`.
+    /// Starts the tasks of all lanes; outcomes go to `orders`.
     pub(super) fn start(control: &Control, poison: &Poison, orders: &mpsc::Sender<Order>) -> Self {
         let lane = Lane {
             service: control.service.clone(),
@@ -53,18 +57,24 @@ impl Lanes {
             status: control.status.clone(),
             registry: Arc::clone(&control.registry),
         };
-        let (config, changes) = mpsc::channel(LANE);
-        spawn_local(lane.clone().run(changes));
-        let (slot_maps, changes) = mpsc::channel(LANE);
-        spawn_local(lane.run(changes));
-        Self { config, slot_maps }
+        let start = |lane: Lane| {
+            let (queue, changes) = mpsc::channel(LANE);
+            spawn_local(lane.run(changes));
+            queue
+        };
+        Self {
+            config: start(lane.clone()),
+            slot_maps: start(lane.clone()),
+            peers: start(lane),
+        }
     }
 
     /// Hands a change to its lane. The stream has one change a lane at a time, so there is always room.
     pub(super) fn put(&self, change: Change) {
-        let lane = match change.is_of_slot_maps() {
-            true => &self.slot_maps,
-            false => &self.config,
+        let lane = match change.lane {
+            pb::Lane::Config | pb::Lane::Unspecified => &self.config,
+            pb::Lane::Peers => &self.peers,
+            pb::Lane::SlotMaps => &self.slot_maps,
         };
         if lane.try_send(change).is_err() {
             error!("change dropped: its lane is busy");
@@ -128,6 +138,12 @@ impl Lane {
         }
         for name in &change.removed_slot_maps {
             self.service.forget_slot_map(name);
+        }
+        for (name, held) in &change.peers {
+            self.service.list_peers(name, Arc::clone(&held.value));
+        }
+        for name in &change.removed_peers {
+            self.service.list_peers(name, Arc::default());
         }
         if change.clusters.is_empty() && change.removed_clusters.is_empty() {
             return BTreeMap::new();

@@ -26,6 +26,8 @@ pub(super) struct Service {
     slot_maps: Rc<RefCell<BTreeMap<String, Pushed>>>,
     /// What clusters are told of this data plane and the others; the base of each cluster's own list.
     peers: Rc<RefCell<PeerLists>>,
+    /// Rung when a list changes.
+    listed: Rc<Notify>,
     urgent: Rc<Notify>,
 }
 
@@ -58,6 +60,12 @@ impl Drop for InService {
 }
 
 impl PeerLists {
+    /// Returns whether any list names this data plane.
+    fn has_own(&self) -> bool {
+        let mut listed = self.listed.values().flat_map(|list| list.iter());
+        listed.any(|peer| peer.id == self.own.id)
+    }
+
     fn of(&self, cluster: &str) -> Arc<Peers> {
         Arc::new(Peers {
             own: Arc::clone(&self.own),
@@ -78,6 +86,35 @@ impl Service {
     /// Tells a cluster that comes into service which data planes serve it.
     pub(super) fn introduce(&self, cluster: &ClusterShared) {
         cluster.peers.store(self.peers.borrow().of(&cluster.name));
+    }
+
+    /// Takes over which data planes serve a cluster; an empty list stands for this one alone.
+    pub(super) fn list_peers(&self, cluster: &str, list: Arc<Vec<Peer>>) {
+        let mut peers = self.peers.borrow_mut();
+        match list.is_empty() {
+            true => peers.listed.remove(cluster),
+            false => peers.listed.insert(cluster.to_owned(), list),
+        };
+        drop(peers);
+        if let Some(in_service) = self.runtime.load().clusters.get(cluster) {
+            self.introduce(&in_service.shared);
+        }
+        self.listed.notify_one();
+    }
+
+    /// Sends the clients of all clusters to the other data planes from now on, where there are any.
+    pub(super) fn start_leaving(&self) {
+        self.peers.borrow_mut().is_leaving = true;
+        for in_service in self.runtime.load().clusters.values() {
+            self.introduce(&in_service.shared);
+        }
+    }
+
+    /// Waits until no list names this data plane any more. Cancel safe.
+    pub(super) async fn left(&self) {
+        while self.peers.borrow().has_own() {
+            self.listed.notified().await;
+        }
     }
 
     /// Returns the topology of a cluster in service.

@@ -2,6 +2,7 @@
 
 mod choice;
 mod encoding;
+mod peers;
 mod reader;
 mod resolved;
 mod slots;
@@ -15,6 +16,7 @@ mod tests;
 pub use encoding::{
     DecodeError, decode, decode_resolved, decode_spec, encode, encode_resolved, encode_spec,
 };
+pub use peers::{decode_peers, encode_peers};
 pub use resolved::resolved_from_pb;
 pub use slots::{
     decode_slot_map, encode_slot_map, slot_delta_from_pb, slot_delta_to_pb, slot_map_from_pb,

@@ -1,6 +1,7 @@
 //! The rules of delivery, against a simulated data plane.
 
 mod interleaving;
+mod peers;
 mod plane;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -14,7 +14,7 @@ use prism_proto::{
 };
 
 use crate::{
-    feed::{ClusterItem, Desired, Feed, Output, SlotItem},
+    feed::{ClusterItem, Desired, Feed, Output, PeerItems, SlotItem},
     store::Revision,
 };
 
@@ -86,10 +86,10 @@ impl Plane {
             revision: push.revision,
             ..Ack::default()
         };
-        let kind = if push.lane() == Lane::Config {
-            "clusters"
-        } else {
-            "slotmaps"
+        let kind = match push.lane() {
+            Lane::Config => "clusters",
+            Lane::Peers => "peers",
+            _ => "slotmaps",
         };
         if push.full {
             let kept: BTreeSet<_> = push.upserts.iter().map(|r| r.name.clone()).collect();
@@ -163,6 +163,7 @@ fn version(resource: &Resource) -> ResourceVersion {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) desired: Arc<Desired>,
+    pub(super) peers: PeerItems,
     clusters: BTreeMap<Arc<str>, Arc<ClusterItem>>,
     slot_maps: BTreeMap<Arc<str>, Arc<SlotItem>>,
 }
@@ -224,6 +225,13 @@ impl World {
         self
     }
 
+    /// Lists these data planes for the clients of a cluster.
+    pub(super) fn list(&mut self, name: &str, stamp: u64, body: &str) -> &mut Self {
+        let list = resource("peers", name, stamp, body.as_bytes());
+        self.peers.lists.insert(name.into(), Arc::new(list));
+        self
+    }
+
     pub(super) fn forget_map(&mut self, name: &str) -> &mut Self {
         self.slot_maps.remove(name);
         self
@@ -240,7 +248,11 @@ impl World {
             number: self.desired.revision().number + 1,
         };
         let (clusters, slot_maps) = (self.clusters.clone(), self.slot_maps.clone());
-        self.desired = Arc::new(self.desired.next(revision, clusters, slot_maps));
+        self.desired =
+            Arc::new(
+                self.desired
+                    .next(revision, clusters, slot_maps, self.peers.clone()),
+            );
         Arc::clone(&self.desired)
     }
 
