@@ -6,6 +6,7 @@ mod gets;
 mod listener;
 mod local;
 mod memcache;
+mod publish;
 mod redis;
 mod session;
 mod together;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{
     local::{self, Client},
+    publish,
     session::{Next, Protocol},
     together,
 };
@@ -69,6 +70,7 @@ impl Redis {
             Class::Split(kind) => divide(kind, command, request, args, batch),
             Class::Slot => local::ask_owner(command, request, args, batch),
             class if together::is_kept(class) => together::serve(command, request, args, batch),
+            _ if publish::serves(command.name) => publish::serve(command, request, args, batch),
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),
         }
         Next::Continue

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{session::Next, together};
+use super::{publish, session::Next, together};
 use crate::{
     cluster::{Batch, ClusterWorker},
     protocol::{
@@ -118,6 +118,7 @@ fn is_served(command: &Command) -> bool {
         }
         class if together::is_kept(class) => true,
         Class::Container => command::subcommands(command).next().is_some(),
+        _ if publish::serves(command.name) => true,
         _ => handler(command.name).is_some() || kind::serves(command.name),
     }
 }
