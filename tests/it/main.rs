@@ -1,5 +1,6 @@
 //! The whole house under test on real servers, one module a behaviour.
 
+mod access;
 mod bench;
 mod bootstrap;
 mod clients;

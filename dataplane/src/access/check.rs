@@ -1,9 +1,12 @@
 //! May this user send this request: its command, its keys, its channels, in the order of Redis.
 
-use super::{Denied, User, need, rules::Rules};
+use super::{
+    Denied, User,
+    rules::{Need, Rules},
+};
 use crate::protocol::{
     message::{Span, bytes_of},
-    redis::command::{Class, Command},
+    redis::command::{Class, Command, KeyFlags},
 };
 
 /// What is not allowed is named by its place among the arguments.
@@ -31,22 +34,38 @@ fn check_scripts(rules: &Rules, command: &Command) -> Result<(), Denied> {
     }
 }
 
+/// The keys are those that Redis takes for the command's; a request without its form has none and is refused later.
 fn check_keys(rules: &Rules, command: &Command, raw: &[u8], args: &[Span]) -> Result<(), Denied> {
-    if rules.has_all_keys() || command.class == Class::PubSubShard {
+    if rules.has_all_keys() {
         return Ok(());
     }
-    let is_movable = command.has_flag("movablekeys") || command.class == Class::Streams;
-    if is_movable {
-        return Err(Denied::Unlisted);
-    }
-    for (key, at) in command.key_positions(args.len()).enumerate() {
-        let Some(span) = args.get(at) else { break };
-        let need = need::of(command, key, raw, args);
-        if !rules.may_touch(bytes_of(raw, span), need) {
-            return Err(Denied::Key(at));
+    let keys = match command.key_specs() {
+        // Nothing is known of these but where their keys are.
+        [] => command.keys(raw, args).list,
+        _ => command.told_keys(raw, args).unwrap_or_default(),
+    };
+    for key in keys {
+        let Some(span) = args.get(key.position) else {
+            continue;
+        };
+        if !rules.may_touch(bytes_of(raw, span), need(command, key.flags)) {
+            return Err(Denied::Key(key.position));
         }
     }
     Ok(())
+}
+
+fn need(command: &Command, flags: KeyFlags) -> Need {
+    match command.key_specs() {
+        [] => Need {
+            read: true,
+            write: command.write,
+        },
+        _ => Need {
+            read: flags.is_read(),
+            write: flags.is_change(),
+        },
+    }
 }
 
 fn check_channels(

@@ -15,8 +15,6 @@ pub enum Denied {
     Key(usize),
     /// A script, which the proxy cannot hold to the user's rules.
     Script,
-    /// Keys that the proxy cannot find, of a user who may not touch every key.
-    Unlisted,
 }
 
 impl Denied {
@@ -34,10 +32,6 @@ impl Denied {
             }
             Self::Script => format!(
                 "NOPERM prism: '{name}' would run with the rights of the proxy: only users with +@all ~* &* may send it"
-            )
-            .into(),
-            Self::Unlisted => format!(
-                "NOPERM prism: the keys of '{name}' are not known to the proxy: only users with ~* may send it"
             )
             .into(),
         }

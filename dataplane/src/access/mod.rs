@@ -10,7 +10,6 @@ mod check;
 mod commands;
 mod denied;
 mod glob;
-mod need;
 mod rules;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prism_proto::model::{AclRule, CommandClass};
 
-use super::{commands::CommandSet, glob, need::Need};
+use super::{commands::CommandSet, glob};
 use crate::protocol::redis::command::Command;
 
 /// What a user may run and touch.
@@ -21,6 +21,13 @@ pub(super) struct Rules {
     has_all_channels: bool,
     /// The rules about commands, as Redis shows them.
     shown: Vec<String>,
+}
+
+/// What a command does to one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) read: bool,
+    pub(super) write: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

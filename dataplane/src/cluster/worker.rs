@@ -19,7 +19,7 @@ use super::{
 use crate::{
     inflight::{Piece, Table, Ticket},
     metrics::{ClusterMetrics, EndpointMetrics},
-    protocol::message::Limits,
+    protocol::{message::Limits, redis::command::Command},
     upstream::{Bounds, Connection, Dial, Kind, QueueLimits, Target, Wire, WorkerContext},
 };
 
@@ -137,6 +137,11 @@ impl ClusterWorker {
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.locked.get()
+    }
+
+    /// Returns whether nobody may run a command here.
+    pub fn denies(&self, command: &Command) -> bool {
+        self.runtime.borrow().access.is_denied(command)
     }
 
     /// Returns the number that grows whenever users or their rights change.

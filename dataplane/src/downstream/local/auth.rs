@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prism_proto::model::DEFAULT_USER;
 
-use super::{Asked, Client, Handler, SYNTAX, Words};
+use super::{Asked, Client, Handler, SYNTAX, Words, command::CATEGORIES};
 use crate::{
     access::{Access, Denied, User},
     cluster::ClusterWorker,
@@ -12,7 +12,10 @@ use crate::{
         message::{Span, bytes_of},
         redis::{
             command::{Command, Unfit, find, rows},
-            reply::{write_array_header, write_bulk, write_map_header, write_null, write_simple},
+            reply::{
+                write_array_header, write_bulk, write_map_header, write_null, write_set_header,
+                write_simple,
+            },
         },
     },
 };
@@ -24,31 +27,6 @@ const NO_PASSWORD: Words = Words::Borrowed(
 const NO_AUTH: Words = Words::Borrowed("NOAUTH Authentication required.");
 const WRONG_PASS: Words =
     Words::Borrowed("WRONGPASS invalid username-password pair or user is disabled.");
-
-/// Categories in the order of Redis.
-const CATEGORIES: [&str; 21] = [
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];
 
 /// Who a client is, and whether its requests have to be looked at.
 pub(super) struct Standing {
@@ -110,7 +88,7 @@ impl Standing {
         let verdict = self.user.check(command, raw, args);
         verdict.map_err(|denied| denied.text(command))?;
         match self.access.is_denied(command) {
-            true => Err(format!("ERR prism: '{}' is denied on this cluster", command.name).into()),
+            true => Err(denied(command).into()),
             false => check_sort(&self.user, command, raw, args),
         }
     }
@@ -183,6 +161,10 @@ impl Client {
     }
 }
 
+fn denied(command: &Command) -> String {
+    format!("ERR prism: '{}' is denied on this cluster", command.name)
+}
+
 /// SORT reads keys named by what it sorts: only those may ask for that who may read every key.
 fn check_sort(user: &User, command: &Command, raw: &[u8], args: &[Span]) -> Result<(), Words> {
     if !matches!(command.name, "sort" | "sort_ro") || user.may_read_all() {
@@ -191,18 +173,23 @@ fn check_sort(user: &User, command: &Command, raw: &[u8], args: &[Span]) -> Resu
     let word = |at: usize| args.get(at).map_or(&[][..], |span| bytes_of(raw, span));
     let mut at = 2;
     while at < args.len() {
-        let (option, behind) = match word(at).to_ascii_lowercase().as_slice() {
-            b"by" => (word(at + 1).contains(&b'*').then_some("BY"), 2),
-            b"get" => (Some("GET"), 2),
-            b"store" => (None, 2),
-            b"limit" => (None, 3),
-            _ => (None, 1),
+        let (option, taken) = match word(at).to_ascii_lowercase().as_slice() {
+            b"by" => (word(at + 1).contains(&b'*').then_some("BY"), 1),
+            b"get" => (Some("GET"), 1),
+            b"store" => (None, 1),
+            b"limit" => (None, 2),
+            b"alpha" | b"asc" | b"desc" => (None, 0),
+            _ => return Ok(()),
         };
+        if at + taken >= args.len() {
+            // The endpoint has the words for what is not SORT's form.
+            return Ok(());
+        }
         if let Some(option) = option {
             let words = "option of SORT denied due to insufficient ACL permissions.";
             return Err(format!("ERR {option} {words}").into());
         }
-        at += behind;
+        at += 1 + taken;
     }
     Ok(())
 }
@@ -314,7 +301,7 @@ fn getuser(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
     write_map_header(out, 6, dialect);
     write_bulk(out, "flags");
     let flags = flags(user);
-    write_array_header(out, flags.len());
+    write_set_header(out, flags.len(), dialect);
     flags.iter().for_each(|flag| write_bulk(out, flag));
     write_bulk(out, "passwords");
     write_array_header(out, 0);
@@ -343,6 +330,7 @@ fn dry_run(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
     };
     let may_not = "This user has no permissions to";
     match user.check(command, asked.raw, args) {
+        Ok(()) if asked.cluster.denies(command) => write_bulk(out, denied(command)),
         Ok(()) => write_simple(out, "OK"),
         Err(Denied::Command) => {
             write_bulk(out, format!("{may_not} run the '{}' command", command.name));

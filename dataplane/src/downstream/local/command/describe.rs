@@ -2,7 +2,7 @@
 //!
 //! The notes that Redis adds to some key specifications are left out.
 
-use super::parts;
+use super::{super::Asked, parts};
 use crate::protocol::redis::{
     command::{Begin, Command, Find, KeySpec},
     reply::{
@@ -35,7 +35,7 @@ const FLAGS: &[&str] = &[
 ];
 
 /// Categories in the order in which Redis tells them.
-const CATEGORIES: &[&str] = &[
+pub(in super::super) const CATEGORIES: &[&str] = &[
     "keyspace",
     "read",
     "write",
@@ -59,15 +59,16 @@ const CATEGORIES: &[&str] = &[
     "scripting",
 ];
 
-pub(super) fn write_all(out: &mut Vec<u8>, commands: &[&'static Command], dialect: Dialect) {
+pub(super) fn write_all(out: &mut Vec<u8>, commands: &[&'static Command], asked: &Asked<'_>) {
     write_array_header(out, commands.len());
     for command in commands {
-        write(out, command, dialect);
+        write(out, command, asked);
     }
 }
 
 /// Writes the ten fields of a command.
-pub(super) fn write(out: &mut Vec<u8>, command: &'static Command, dialect: Dialect) {
+pub(super) fn write(out: &mut Vec<u8>, command: &'static Command, asked: &Asked<'_>) {
+    let dialect = asked.kind.dialect;
     write_array_header(out, 10);
     write_bulk(out, command.name);
     write_integer(out, command.arity.into());
@@ -86,9 +87,9 @@ pub(super) fn write(out: &mut Vec<u8>, command: &'static Command, dialect: Diale
     for spec in specs {
         write_spec(out, spec, dialect);
     }
-    match parts(command) {
+    match parts(command, asked.cluster) {
         none if none.is_empty() => write_set_header(out, 0, dialect),
-        parts => write_all(out, &parts, dialect),
+        parts => write_all(out, &parts, asked),
     }
 }
 

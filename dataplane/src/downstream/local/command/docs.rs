@@ -37,26 +37,30 @@ const ORDER: [&str; 10] = [
 
 pub(super) fn docs(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     let commands = match asked.args.len() {
-        2 => served(),
-        _ => asked.words(2).filter_map(named).collect(),
+        2 => served(asked.cluster),
+        _ => {
+            let named = asked.words(2).map(|name| named(name, asked.cluster));
+            named.flatten().collect()
+        }
     };
-    write_all(out, &commands, asked.kind.dialect);
+    write_all(out, &commands, asked);
     Ok(())
 }
 
-fn write_all(out: &mut Vec<u8>, commands: &[&'static Command], dialect: Dialect) {
-    write_map_header(out, commands.len(), dialect);
+fn write_all(out: &mut Vec<u8>, commands: &[&'static Command], asked: &Asked<'_>) {
+    write_map_header(out, commands.len(), asked.kind.dialect);
     for command in commands {
         write_bulk(out, command.name);
-        write(out, command, dialect);
+        write(out, command, asked);
     }
 }
 
-fn write(out: &mut Vec<u8>, command: &'static Command, dialect: Dialect) {
+fn write(out: &mut Vec<u8>, command: &'static Command, asked: &Asked<'_>) {
+    let dialect = asked.kind.dialect;
     let none = Map::new();
     let facts = FACTS.get(command.name).and_then(Value::as_object);
     let facts = facts.unwrap_or(&none);
-    let parts = parts(command);
+    let parts = parts(command, asked.cluster);
     let fields = 1 + facts.len() + usize::from(!parts.is_empty());
     write_map_header(out, fields, dialect);
     write_bulk(out, "summary");
@@ -65,7 +69,7 @@ fn write(out: &mut Vec<u8>, command: &'static Command, dialect: Dialect) {
     write_fields(out, facts, dialect);
     if !parts.is_empty() {
         write_bulk(out, "subcommands");
-        write_all(out, &parts, dialect);
+        write_all(out, &parts, asked);
     }
 }
 

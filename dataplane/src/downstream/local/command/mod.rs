@@ -4,9 +4,12 @@ mod describe;
 mod docs;
 mod keys;
 
+pub(super) use describe::CATEGORIES;
+
 use super::{Asked, Client, Handler, SYNTAX, Words, is_served, unsupported};
 use crate::{
     access,
+    cluster::ClusterWorker,
     protocol::redis::{
         command::{Command, all, lookup, lookup_sub},
         reply::{write_array_header, write_bulk, write_integer, write_null, write_simple},
@@ -16,11 +19,11 @@ use crate::{
 pub(super) fn handler(name: &str) -> Option<Handler> {
     Some(match name {
         "command" => |_, asked, out| {
-            describe::write_all(out, &served(), asked.kind.dialect);
+            describe::write_all(out, &served(asked.cluster), asked);
             Ok(())
         },
-        "command|count" => |_, _, out| {
-            write_integer(out, served().len() as i64);
+        "command|count" => |_, asked, out| {
+            write_integer(out, served(asked.cluster).len() as i64);
             Ok(())
         },
         "command|docs" => docs::docs,
@@ -28,8 +31,8 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
         "command|getkeysandflags" => keys::getkeysandflags,
         "command|info" => info,
         "command|list" => list,
-        "client|help" | "command|help" | "memory|help" | "object|help" | "xgroup|help"
-        | "xinfo|help" => help,
+        "acl|help" | "client|help" | "command|help" | "memory|help" | "object|help"
+        | "xgroup|help" | "xinfo|help" => help,
         _ => return None,
     })
 }
@@ -42,31 +45,40 @@ pub(super) fn subcommands(container: &Command) -> impl Iterator<Item = &'static 
     })
 }
 
-fn served() -> Vec<&'static Command> {
-    let is_listed = |command: &&Command| !command.name.contains('|') && is_served(command);
+/// Returns whether the proxy serves the command and the cluster does not deny it.
+fn is_offered(command: &Command, cluster: &ClusterWorker) -> bool {
+    match command.container {
+        true => subcommands(command).any(|sub| !cluster.denies(sub)),
+        false => is_served(command) && !cluster.denies(command),
+    }
+}
+
+fn served(cluster: &ClusterWorker) -> Vec<&'static Command> {
+    let is_listed =
+        |command: &&Command| !command.name.contains('|') && is_offered(command, cluster);
     all().iter().filter(is_listed).collect()
 }
 
 /// Finds a served command by its name, a subcommand by `container|name`.
-fn named(name: &[u8]) -> Option<&'static Command> {
+fn named(name: &[u8], cluster: &ClusterWorker) -> Option<&'static Command> {
     let mut words = name.splitn(2, |byte| *byte == b'|');
     let mut command = lookup(words.next()?)?;
     if let Some(sub) = words.next() {
         command = lookup_sub(command, sub)?;
     }
-    is_served(command).then_some(command)
+    is_offered(command, cluster).then_some(command)
 }
 
 fn info(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     if asked.args.len() == 2 {
-        describe::write_all(out, &served(), asked.kind.dialect);
+        describe::write_all(out, &served(asked.cluster), asked);
         return Ok(());
     }
     let names = asked.words(2);
     write_array_header(out, names.len());
     for name in names {
-        match named(name) {
-            Some(command) => describe::write(out, command, asked.kind.dialect),
+        match named(name, asked.cluster) {
+            Some(command) => describe::write(out, command, asked),
             None => write_null(out, asked.kind.dialect),
         }
     }
@@ -85,7 +97,7 @@ fn list(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
         }
         _ => return Err(SYNTAX),
     };
-    let is_listed = |command: &&Command| is_served(command) && is_wanted(command);
+    let is_listed = |command: &&Command| is_offered(command, asked.cluster) && is_wanted(command);
     let listed: Vec<_> = all().iter().filter(is_listed).collect();
     write_array_header(out, listed.len());
     for command in listed {
@@ -106,7 +118,7 @@ fn help(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
         return Err(unsupported(asked.command.name));
     };
     let title = container.name.to_ascii_uppercase();
-    let served: Vec<_> = subcommands(container).collect();
+    let served = parts(container, asked.cluster);
     write_array_header(out, 1 + served.len());
     let usage = "<subcommand> [<arg> [value] [opt] ...]. Subcommands are:";
     write_simple(out, format!("{title} {usage}"));
@@ -117,9 +129,10 @@ fn help(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
     Ok(())
 }
 
-fn parts(command: &'static Command) -> Vec<&'static Command> {
-    match command.container {
-        true => subcommands(command).collect(),
-        false => Vec::new(),
+fn parts(command: &'static Command, cluster: &ClusterWorker) -> Vec<&'static Command> {
+    if !command.container {
+        return Vec::new();
     }
+    let is_allowed = |sub: &&Command| !cluster.denies(sub);
+    subcommands(command).filter(is_allowed).collect()
 }

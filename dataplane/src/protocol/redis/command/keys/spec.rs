@@ -77,6 +77,11 @@ impl KeyFlags {
         self.has(ACCESS)
     }
 
+    /// Whether the value is changed, as access rules count it.
+    pub fn is_change(self) -> bool {
+        self.has(UPDATE) || self.has(INSERT) || self.has(DELETE)
+    }
+
     /// Whether it is a channel.
     pub fn is_channel(self) -> bool {
         self.has(NOT_KEY)
