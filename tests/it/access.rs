@@ -1,25 +1,21 @@
-//! Who may do what: every verdict is that of one real server with the same users, and changes reach connected clients.
-
-use std::time::Duration;
+//! Who may do what: every verdict is that of one real server with the same users.
 
 use prism_tests::{
     definitions,
     dice::Dice,
     ports,
-    programs::{self, DataPlane, http_get},
+    programs::{self, DataPlane},
     raw::Raw,
     redis::Redis,
-    wait,
 };
 use serde_json::Value;
 
 use crate::pool::{Pool, servers};
 
 const GETKEYS: &str = include_str!("../vectors/getkeys.json");
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// A user: name, password, rules about commands, rules about keys and channels.
-type User = (
+pub(crate) type User = (
     &'static str,
     &'static str,
     &'static [&'static str],
@@ -54,7 +50,7 @@ const USERS: &[User] = &[
 ];
 
 /// The definition's lines about users.
-fn auth(users: &[User], password: &str) -> String {
+pub(crate) fn auth(users: &[User], password: &str) -> String {
     let users: Vec<_> = users
         .iter()
         .map(|(name, password, commands, keys)| {
@@ -274,159 +270,6 @@ fn patterns_match_what_they_match_in_redis() {
             assert_eq!(found, expected, "pattern {pattern:?}, key {text:?}");
         }
     }
-}
-
-/// A pool of one endpoint whose users can be changed.
-struct Changing {
-    data_plane: DataPlane,
-    listen: String,
-    servers: Vec<String>,
-    _endpoint: Redis,
-}
-
-impl Changing {
-    fn start(more: &str) -> Self {
-        let (endpoint, listen) = (Redis::start(), ports::free_addr());
-        let servers = servers(std::slice::from_ref(&endpoint));
-        let text = definitions::redis("pool", &listen, &servers, more);
-        Self {
-            data_plane: DataPlane::bootstrap(&text),
-            listen,
-            servers,
-            _endpoint: endpoint,
-        }
-    }
-
-    fn change(&self, more: &str) {
-        let text = definitions::redis("pool", &self.listen, &self.servers, more);
-        self.data_plane.rewrite(&text);
-    }
-
-    #[track_caller]
-    fn client(&self, user: &str, password: &str) -> Raw {
-        let mut client = Raw::connect(&self.listen);
-        assert_eq!(client.call(&["AUTH", user, password]), b"+OK\r\n");
-        client
-    }
-}
-
-const READER: User = ("reader", "one", &["+@all"], &["%R~*"]);
-
-#[test]
-fn changed_rules_apply_to_the_next_request() {
-    let pool = Changing::start(&auth(&[READER], "root"));
-    let (mut reader, mut root) = (pool.client("reader", "one"), pool.client("default", "root"));
-    assert!(reader.ask("SET a 1").starts_with("-NOPERM"));
-    pool.change(&auth(&[("reader", "one", &["+@all"], &["~*"])], "root"));
-    wait::until("the user may write", LIMIT, || {
-        reader.ask("SET a 1") == "+OK"
-    });
-    pool.change(&auth(&[("reader", "one", &["+get"], &["~*"])], "root"));
-    wait::until("the user may not write any more", LIMIT, || {
-        reader.ask("SET a 2").starts_with("-NOPERM")
-    });
-    assert_eq!(reader.ask("GET a"), root.ask("GET a"));
-}
-
-#[test]
-fn client_leaves_with_its_user_or_password() {
-    let other: User = ("other", "two", &["+@all"], &["~*"]);
-    let pool = Changing::start(&auth(&[READER, other], "root"));
-    let [mut gone, mut renewed, mut root] = [
-        pool.client("reader", "one"),
-        pool.client("other", "two"),
-        pool.client("default", "root"),
-    ];
-    pool.change(&auth(&[other], "root"));
-    assert!(gone.is_closed_within(LIMIT), "its user is gone");
-    assert_eq!(renewed.ask("PING"), "+PONG");
-    pool.change(&auth(&[("other", "three", &["+@all"], &["~*"])], "root"));
-    assert!(renewed.is_closed_within(LIMIT), "its password is another");
-    assert_eq!(root.ask("PING"), "+PONG");
-    let mut late = Raw::connect(&pool.listen);
-    assert!(late.ask("AUTH other two").starts_with("-WRONGPASS"));
-    assert_eq!(late.ask("AUTH other three"), "+OK");
-    pool.change(&auth(&[], "root2"));
-    assert!(
-        root.is_closed_within(LIMIT),
-        "the password of all is another"
-    );
-    assert!(late.is_closed_within(LIMIT), "the last user is gone");
-    assert_eq!(pool.client("default", "root2").ask("PING"), "+PONG");
-}
-
-#[test]
-fn users_without_a_default_password_are_asked_of_everybody() {
-    let pool = Changing::start(
-        "auth = { users = [{ username = \"app\", password = \"pw\", commands = [\"+@all\"] }] }",
-    );
-    let mut client = Raw::connect(&pool.listen);
-    assert!(client.ask("PING").starts_with("-NOAUTH"));
-    assert!(client.ask("AUTH pw").starts_with("-WRONGPASS"));
-    assert_eq!(client.ask("AUTH app pw"), "+OK");
-    assert_eq!(client.ask("ACL WHOAMI"), "$3\r\napp");
-    assert_eq!(client.ask("RESET"), "+RESET");
-    assert!(client.ask("PING").starts_with("-NOAUTH"));
-}
-
-#[test]
-fn denied_commands_are_refused_by_name_and_not_listed() {
-    let pool = Changing::start("deny = [\"@dangerous\", \"config|get\", \"strlen\"]");
-    let mut client = Raw::connect(&pool.listen);
-    assert_eq!(
-        client.ask("STRLEN a"),
-        "-ERR prism: 'strlen' is denied on this cluster"
-    );
-    assert_eq!(
-        client.ask("KEYS *"),
-        "-ERR prism: 'keys' is denied on this cluster"
-    );
-    assert_eq!(client.ask("SET a 1"), "+OK");
-    assert_eq!(client.ask("COMMAND INFO strlen"), "*1\r\n$-1");
-    assert!(client.ask("COMMAND INFO get").contains("get"));
-    let listed = client.ask("COMMAND LIST");
-    assert!(listed.contains("\r\nget\r\n") && !listed.contains("\r\nstrlen\r\n"));
-    pool.change("allow = [\"get\", \"@connection\"]");
-    wait::until("only what is allowed is served", LIMIT, || {
-        client.ask("SET a 2").contains("'set' is denied")
-    });
-    assert!(client.ask("GET a").starts_with("$1"));
-    assert_eq!(client.ask("PING"), "+PONG");
-    pool.change("");
-    wait::until("everything is served again", LIMIT, || {
-        client.ask("SET a 2") == "+OK"
-    });
-}
-
-#[test]
-fn passwords_are_shown_nowhere() {
-    let folder = tempfile::tempdir().expect("the temporary folder is writable");
-    let file = folder.path().join("secret");
-    std::fs::write(&file, "hidden-file\n").expect("writable");
-    let user = format!(
-        "{{ username = \"app\", password = \"file:{}\", commands = [\"+@all\"], keys = [\"~*\"] }}",
-        file.display()
-    );
-    let owner = "{ username = \"owner\", password = \"hidden-owner\", commands = [\"+@all\"] }";
-    let mut pool = Changing::start(&format!(
-        "auth = {{ password = \"hidden-root\", users = [{user}, {owner}] }}"
-    ));
-    let mut client = pool.client("app", "hidden-file");
-    let mut said = String::new();
-    for words in ["ACL LIST", "ACL GETUSER owner", "ACL USERS", "CLIENT INFO"] {
-        said.push_str(&client.ask(words));
-    }
-    assert!(said.contains("owner"));
-    said.push_str(&Raw::connect(&pool.listen).ask("AUTH app hidden-other"));
-    for page in ["/config", "/metrics", "/readyz"] {
-        said.push_str(
-            &http_get(pool.data_plane.admin(), page)
-                .expect("admin answers")
-                .1,
-        );
-    }
-    said.push_str(&pool.data_plane.process().log());
-    assert!(!said.contains("hidden-"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The whole house under test on real servers, one module a behaviour.
 
 mod access;
+mod access_changes;
 mod bench;
 mod bootstrap;
 mod clients;
