@@ -17,6 +17,7 @@ mod harness;
 mod kinds;
 mod limits;
 mod memcached;
+mod memcached_meta;
 mod nutcracker_placement;
 mod pool;
 mod redis_cluster;

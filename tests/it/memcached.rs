@@ -5,9 +5,9 @@ use prism_tests::{
 };
 
 /// A data plane with one pool, and a real memcached to compare with.
-struct Pool {
-    endpoints: Vec<Memcached>,
-    listen: String,
+pub(crate) struct Pool {
+    pub(crate) endpoints: Vec<Memcached>,
+    pub(crate) listen: String,
     _data_plane: DataPlane,
     _truth: Memcached,
     truth: Raw,
@@ -15,11 +15,11 @@ struct Pool {
 }
 
 impl Pool {
-    fn start(count: usize) -> Self {
+    pub(crate) fn start(count: usize) -> Self {
         Self::start_with(count, "")
     }
 
-    fn start_with(count: usize, more: &str) -> Self {
+    pub(crate) fn start_with(count: usize, more: &str) -> Self {
         let endpoints = Memcached::start_many(count);
         let servers: Vec<_> = endpoints
             .iter()
@@ -41,7 +41,7 @@ impl Pool {
 
     /// Sends `bytes` to both, then a `mn`-like end mark (an unknown key's get), and compares everything before it.
     #[track_caller]
-    fn check(&mut self, bytes: &str) -> String {
+    pub(crate) fn check(&mut self, bytes: &str) -> String {
         self.check_cut(bytes, 0, &mut Dice::new(1))
     }
 

@@ -1,8 +1,13 @@
 //! A Memcached session: classic text.
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
-use super::gets::Gets;
+use base64::{
+    Engine as _, alphabet,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
+
+use super::{gets::Gets, stats::write_stats};
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible},
     downstream::session::{Next, Protocol},
@@ -17,6 +22,15 @@ use crate::{
     },
     upstream::Expect,
 };
+
+/// Sent behind a quiet request: its answer tells that no other will come.
+const BARRIER: &[u8] = b"mn\r\n";
+
+/// How keys are written in meta requests with the flag `b`: as liberal as Memcached reads them.
+const KEYS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 const VERSION: &str = concat!("VERSION prism-", env!("CARGO_PKG_VERSION"), "\r\n");
 
@@ -43,12 +57,82 @@ impl Memcache {
     fn run(&self, command: &'static Command, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
         match command.class {
             Class::Local if command.name == "quit" => return Next::Close,
-            Class::Local => batch.answer(|out| out.extend_from_slice(VERSION.as_bytes())),
-            Class::Refused | Class::RefusedStorage => refuse(batch, command.refusal),
+            Class::Local => self.answer(command, request.bytes(), batch),
+            Class::Refused => refuse(batch, command.refusal),
+            Class::Everywhere => self.send_everywhere(request.bytes(), batch),
+            Class::Meta | Class::MetaStorage => self.forward_meta(command, request, batch),
             Class::Retrieval | Class::TouchRetrieval => self.retrieve(command, request, batch),
             Class::Keyed | Class::Storage => self.forward(command, request, batch),
         }
         Next::Continue
+    }
+
+    fn answer(&self, command: &Command, raw: &[u8], batch: &mut Batch<'_>) {
+        let cluster = batch.cluster();
+        match command.name {
+            // Everything before it is answered before it.
+            "mn" => batch.answer(|out| out.extend_from_slice(b"MN\r\n")),
+            "stats" => {
+                let line = bytes_of(raw, self.decoder.line_span());
+                let mut words = line
+                    .split(|byte| *byte == b' ')
+                    .filter(|word| !word.is_empty());
+                let kind = words.nth(1).unwrap_or_default();
+                batch.answer(|out| write_stats(out, kind, cluster));
+            }
+            "verbosity" if self.decoder.is_noreply() => {}
+            "verbosity" => batch.answer(|out| out.extend_from_slice(b"OK\r\n")),
+            _ => batch.answer(|out| out.extend_from_slice(VERSION.as_bytes())),
+        }
+    }
+
+    /// Sends a line to every endpoint; what one refuses is refused.
+    fn send_everywhere(&self, raw: &[u8], batch: &mut Batch<'_>) {
+        let is_silent = self.decoder.is_noreply();
+        let mut rewritten = Vec::with_capacity(raw.len());
+        match is_silent {
+            true => split::without_noreply(&mut rewritten, raw, self.decoder.line_span()),
+            false => rewritten.extend_from_slice(raw),
+        }
+        let call = Call {
+            expect: Expect::Line,
+            wish: Wish::Reply,
+            is_write: true,
+        };
+        let finish: Finish = Box::new(move |parts, out| {
+            if !is_silent {
+                split::merge_oks(out, parts);
+            }
+        });
+        batch.broadcast(&rewritten, finish, call);
+    }
+
+    /// Forwards a meta request as it is; one that may be answered by nothing is followed by a barrier that is not.
+    fn forward_meta(&self, command: &Command, request: Piece<'_>, batch: &mut Batch<'_>) {
+        let Some(span) = self.decoder.keys().first().cloned() else {
+            return refuse(batch, b"ERROR\r\n");
+        };
+        let call = Call {
+            expect: match self.decoder.is_quiet() {
+                true => Expect::Quiet,
+                false => Expect::Meta,
+            },
+            wish: Wish::Reply,
+            is_write: command.write,
+        };
+        let copy = request.clone();
+        let mut key = Cow::Borrowed(bytes_of(copy.bytes(), &span));
+        if self.decoder.is_base64() {
+            // Both spellings of a key meet. What the endpoint cannot decode it refuses wherever it goes.
+            key = KEYS.decode(&key).map_or(key, Cow::Owned);
+        }
+        if call.expect == Expect::Meta {
+            return batch.forward(&key, request, call);
+        }
+        let mut followed = Vec::with_capacity(copy.bytes().len() + BARRIER.len());
+        followed.extend_from_slice(copy.bytes());
+        followed.extend_from_slice(BARRIER);
+        batch.forward(&key, Piece::Borrowed(&followed), call);
     }
 
     fn forward(&self, command: &Command, request: Piece<'_>, batch: &mut Batch<'_>) {

@@ -9,6 +9,7 @@ mod memcache;
 mod publish;
 mod redis;
 mod session;
+mod stats;
 mod together;
 
 pub use listener::{ListenSocket, Listener};

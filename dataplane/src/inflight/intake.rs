@@ -17,7 +17,15 @@ pub enum Piece<'a> {
     Shared(Bytes),
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// Returns the first `len` bytes of the message.
+    pub fn first(self, len: usize) -> Piece<'a> {
+        match self {
+            Self::Borrowed(bytes) => Self::Borrowed(bytes.get(..len).unwrap_or(bytes)),
+            Self::Shared(bytes) => Self::Shared(bytes.slice(..len.min(bytes.len()))),
+        }
+    }
+
     /// Returns the message.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -35,8 +35,10 @@ impl Decoder {
                 .map_err(|error| Loss::Malformed(error.to_string())),
             Self::Memcache(decoder) => {
                 let expect = match expect {
-                    Expect::Values => memcache::reply::Expect::Retrieval,
                     Expect::Line | Expect::Redis => memcache::reply::Expect::Line,
+                    Expect::Meta => memcache::reply::Expect::Meta,
+                    Expect::Quiet => memcache::reply::Expect::Quiet,
+                    Expect::Values => memcache::reply::Expect::Retrieval,
                 };
                 decoder
                     .decode(expect, bytes)

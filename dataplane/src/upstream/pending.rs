@@ -21,6 +21,10 @@ pub struct Target {
 pub enum Expect {
     /// One line of Memcached.
     Line,
+    /// The answer to a meta request of Memcached.
+    Meta,
+    /// The answer to a quiet meta request of Memcached, if there is one, and to the `mn` behind it.
+    Quiet,
     /// One Redis reply.
     Redis,
     /// The values of a Memcached retrieval, up to `END`.

@@ -20,14 +20,18 @@ pub struct Command {
 /// How a command is read and routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
+    /// No key: every endpoint does it, and answers by one line.
+    Everywhere,
     /// One key, one line, answered by one line.
     Keyed,
     /// Answered by the proxy.
     Local,
     /// Known, and refused.
     Refused,
-    /// Known, refused, and a block of data of the second operand's length follows.
-    RefusedStorage,
+    /// One key and flags in one line, answered by one line and perhaps one value.
+    Meta,
+    /// As [`Class::Meta`], and a block of data of the second operand's length follows.
+    MetaStorage,
     /// Keys, answered by values.
     Retrieval,
     /// One key and a block of data, answered by one line.
@@ -47,7 +51,7 @@ macro_rules! rows {
             least: $least,
             most: $most,
             write: $write,
-            refusal: concat!("SERVER_ERROR prism: ", $name, " is not supported by this version\r\n").as_bytes(),
+            refusal: concat!("SERVER_ERROR prism: ", $name, " belongs to one endpoint and is always refused\r\n").as_bytes(),
         },)*]
     };
 }
@@ -70,15 +74,15 @@ static ROWS: &[Command] = rows! {
     "prepend", Storage, 4, 5, true;
     "version", Local, 0, ANY, false;
     "quit", Local, 0, ANY, false;
-    "verbosity", Refused, 0, ANY, false;
-    "flush_all", Refused, 0, ANY, true;
-    "stats", Refused, 0, ANY, false;
-    "mn", Refused, 0, ANY, false;
-    "mg", Refused, 0, ANY, false;
-    "ms", RefusedStorage, 0, ANY, true;
-    "md", Refused, 0, ANY, true;
-    "ma", Refused, 0, ANY, true;
-    "me", Refused, 0, ANY, false;
+    "mg", Meta, 1, ANY, true;
+    "ms", MetaStorage, 2, ANY, true;
+    "md", Meta, 1, ANY, true;
+    "ma", Meta, 1, ANY, true;
+    "me", Meta, 1, ANY, false;
+    "mn", Local, 0, ANY, false;
+    "verbosity", Local, 0, ANY, false;
+    "flush_all", Everywhere, 0, 2, true;
+    "stats", Local, 0, ANY, false;
     "cache_memlimit", Refused, 0, ANY, false;
     "slabs", Refused, 0, ANY, false;
     "lru", Refused, 0, ANY, false;

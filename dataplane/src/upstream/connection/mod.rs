@@ -18,12 +18,12 @@ use std::{
 };
 
 use super::{
-    Backoff, ConnectError, Dial, Loss, Nanos, Pending, QueueLimits, Stream, Target, Unsent, Wire,
-    decoder::Decoder, nanos,
+    Backoff, ConnectError, Dial, Expect, Loss, Nanos, Pending, QueueLimits, Stream, Target, Unsent,
+    Wire, decoder::Decoder, nanos,
 };
 use crate::{
     inflight::{Bell, ByteQueue, Intake, MAX_SLICES, Piece},
-    protocol::message::Limits,
+    protocol::{memcache::reply::without_barrier, message::Limits},
 };
 
 mod deadline;
@@ -187,6 +187,13 @@ impl Connection {
             self.is_proven = true;
             self.backoff.reset();
         }
+        let piece = match pending.expect {
+            Expect::Quiet => {
+                let len = without_barrier(piece.bytes());
+                piece.first(len)
+            }
+            _ => piece,
+        };
         Ok(Some((pending, piece, &self.outbox)))
     }
 

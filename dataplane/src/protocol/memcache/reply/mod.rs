@@ -13,6 +13,10 @@ const MAX_LINE: usize = 8192;
 pub enum Expect {
     /// One line.
     Line,
+    /// One line, and its value if it begins with `VA`.
+    Meta,
+    /// As [`Expect::Meta`] or nothing, up to the answer to the `mn` that was sent behind the request.
+    Quiet,
     /// Values, then `END` or an error line.
     Retrieval,
 }
@@ -87,6 +91,10 @@ impl ReplyDecoder {
             if let Some(end) = self.value_end {
                 match buf.get(end - 2..end) {
                     None => return Ok(Progress::NeedMore { at_least: end }),
+                    Some(b"\r\n") if expect == Expect::Meta => {
+                        self.reset();
+                        return Ok(Progress::Complete { len: end });
+                    }
                     Some(b"\r\n") => self.at = end,
                     Some(_) => return Err(ReplyError::Unexpected),
                 }
@@ -98,10 +106,12 @@ impl ReplyDecoder {
                 });
             };
             let line = buf.get(self.at..next).unwrap_or_default();
-            if let Some(header) = line.strip_prefix(b"VALUE ") {
-                let len = value_len(header).filter(|_| expect == Expect::Retrieval);
+            if let Some(len) = announced(expect, line) {
                 let end = next + len.ok_or(ReplyError::Unexpected)? + 2;
                 self.value_end = Some(self.within(end)?);
+            } else if expect == Expect::Quiet && self.at == 0 && line != BARRIER {
+                // The answer itself; the barrier's is to follow.
+                self.at = self.within(next)?;
             } else {
                 self.check_last(expect, line)?;
                 self.within(next)?;
@@ -127,7 +137,9 @@ impl ReplyDecoder {
     fn check_last(&self, expect: Expect, line: &[u8]) -> Result<(), ReplyError> {
         let is_end = line == b"END\r\n";
         let is_sound = match expect {
-            Expect::Line => line.len() > 2 && line.ends_with(b"\r\n") && !is_end,
+            Expect::Line | Expect::Meta => line.len() > 2 && line.ends_with(b"\r\n") && !is_end,
+            // One that does not know meta requests calls the barrier an error too.
+            Expect::Quiet => line == BARRIER || line == b"ERROR\r\n",
             Expect::Retrieval => is_end || is_error(line),
         };
         if is_sound {
@@ -144,6 +156,35 @@ impl ReplyDecoder {
         }
         Ok(declared)
     }
+}
+
+/// The answer to `mn`.
+const BARRIER: &[u8] = b"MN\r\n";
+
+/// The length of the value that `line` announces, `None` inside if it has none that can be; `None` for other lines.
+#[inline]
+fn announced(expect: Expect, line: &[u8]) -> Option<Option<usize>> {
+    match expect {
+        Expect::Meta | Expect::Quiet => {
+            let header = line.strip_prefix(b"VA ")?.strip_suffix(b"\r\n");
+            let word = header.and_then(|header| header.split(|byte| *byte == b' ').next());
+            let len = word
+                .and_then(number)
+                .and_then(|len| usize::try_from(len).ok());
+            Some(len.filter(|len| *len <= u32::MAX as usize))
+        }
+        Expect::Line | Expect::Retrieval => {
+            let header = line.strip_prefix(b"VALUE ")?;
+            Some(value_len(header).filter(|_| expect == Expect::Retrieval))
+        }
+    }
+}
+
+/// The length of a reply to a quiet request without the barrier's answer that ends it.
+pub fn without_barrier(reply: &[u8]) -> usize {
+    let lines = [BARRIER, b"ERROR\r\n"];
+    let ending = lines.into_iter().find(|line| reply.ends_with(line));
+    reply.len() - ending.map_or(0, <[u8]>::len)
 }
 
 /// Whether `reply` begins with an error line.

@@ -1,6 +1,7 @@
 //! Locating the parts of a Memcached request: its line, its keys, its data.
 
 mod error;
+mod meta;
 mod words;
 
 use memchr::memchr;
@@ -56,6 +57,10 @@ pub struct RequestDecoder {
     line: Span,
     data: Span,
     noreply: bool,
+    /// A meta request may be answered by nothing.
+    is_quiet: bool,
+    /// The key of a meta request stands for the bytes that it decodes to.
+    is_base64: bool,
     /// No request was complete yet.
     is_first: bool,
     #[cfg(test)]
@@ -87,6 +92,8 @@ impl RequestDecoder {
             line: 0..0,
             data: 0..0,
             noreply: false,
+            is_quiet: false,
+            is_base64: false,
             is_first: true,
             #[cfg(test)]
             steps: 0,
@@ -127,6 +134,18 @@ impl RequestDecoder {
         self.noreply
     }
 
+    /// Whether a meta request may be answered by nothing at all.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        self.is_quiet
+    }
+
+    /// Whether the key of a meta request is written in base64.
+    #[inline]
+    pub fn is_base64(&self) -> bool {
+        self.is_base64
+    }
+
     /// The time of `gat` and `gats`; empty for every other command.
     #[inline]
     pub fn exptime(&self) -> &Span {
@@ -159,6 +178,8 @@ impl RequestDecoder {
         self.exptime = 0..0;
         self.data = 0..0;
         self.noreply = false;
+        self.is_quiet = false;
+        self.is_base64 = false;
     }
 
     /// Gives memory back while no request is under way.
@@ -220,13 +241,15 @@ impl RequestDecoder {
             Class::Retrieval | Class::TouchRetrieval => self.retrieval(command, words),
             Class::Storage => return self.storage(buf, command, &Words::read(words), next),
             Class::Keyed => self.keyed(command, &Words::read(words), line),
+            Class::Meta => self.meta(command, words),
+            Class::MetaStorage => return self.meta_storage(buf, command, words, next),
+            Class::Everywhere => self.everywhere(command, &Words::read(words)),
             Class::Refused => refused(if Words::read(words).is_noreply() {
                 b""
             } else {
                 command.refusal
             }),
-            Class::RefusedStorage => refused_storage(command, &Words::read(words)),
-            Class::Local => Located::Command(command),
+            Class::Local => self.local(command, &Words::read(words)),
         };
         self.complete(located, next)
     }
@@ -278,6 +301,31 @@ impl RequestDecoder {
         }
         self.keys.push(words.first());
         Located::Command(command)
+    }
+
+    /// A line that every endpoint is to get; it has no key.
+    fn everywhere(&mut self, command: &'static Command, words: &Words<'_>) -> Located {
+        if words.len() > command.most {
+            return refused(ERROR);
+        }
+        self.noreply = words.is_noreply();
+        match words.len() - usize::from(self.noreply) {
+            0 => Located::Command(command),
+            _ if is_time(words.at(0)) => Located::Command(command),
+            _ => self.refusal(BAD_EXPTIME, 0),
+        }
+    }
+
+    fn local(&mut self, command: &'static Command, words: &Words<'_>) -> Located {
+        if command.name != "verbosity" {
+            return Located::Command(command);
+        }
+        self.noreply = words.is_noreply();
+        match words.len() {
+            0 => refused(ERROR),
+            _ if self.noreply || number(words.at(0)).is_some() => Located::Command(command),
+            _ => refused(BAD_FORMAT),
+        }
     }
 
     fn storage(
@@ -346,14 +394,6 @@ impl RequestDecoder {
 
 fn refused(reply: &'static [u8]) -> Located {
     Located::Refused { reply, swallow: 0 }
-}
-
-fn refused_storage(command: &'static Command, words: &Words<'_>) -> Located {
-    let len = data_len(words.at(1));
-    Located::Refused {
-        reply: command.refusal,
-        swallow: len.map_or(0, |len| len + 2),
-    }
 }
 
 #[cfg(test)]

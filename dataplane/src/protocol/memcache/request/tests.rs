@@ -202,14 +202,16 @@ fn refusals_have_the_words_of_memcached_and_stay_in_step() {
         ("incr a\r\n", "ERROR "),
         ("decr a 1 2 3\r\n", "ERROR "),
         (
-            "stats foo\r\n",
-            "SERVER_ERROR prism: stats is not supported by this version ",
+            "slabs automove 1\r\n",
+            "SERVER_ERROR prism: slabs belongs to one endpoint and is always refused ",
         ),
-        ("flush_all 0 noreply\r\n", ""),
-        (
-            "ms a 3\r\nabc\r\n",
-            "SERVER_ERROR prism: ms is not supported by this version ",
-        ),
+        ("watch noreply\r\n", ""),
+        ("flush_all 1 2 3\r\n", "ERROR "),
+        ("flush_all x\r\n", "CLIENT_ERROR invalid exptime argument "),
+        ("mg\r\n", "ERROR "),
+        ("me\r\n", "format "),
+        ("ms a x\r\n", "format "),
+        ("ms a 2 q\r\nabcd\r\n", "CLIENT_ERROR bad data chunk ERROR "),
     ];
     for (raw, expected) in cases {
         let followed = format!("{raw}version\r\n");

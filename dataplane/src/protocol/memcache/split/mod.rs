@@ -77,6 +77,12 @@ pub fn merge_each(out: &mut Vec<u8>, raw: &[u8], keys: &[Span], parts: &[Part<'_
     }
 }
 
+/// Appends the one answer of a line that every endpoint got: the first that is no `OK`, else `OK`.
+pub fn merge_oks(out: &mut Vec<u8>, parts: &[Part<'_>]) {
+    let other = parts.iter().find(|part| part.reply != b"OK\r\n");
+    out.extend_from_slice(other.map_or(b"OK\r\n", |part| part.reply));
+}
+
 /// The error a retrieval ends with, if it does.
 fn error_line(reply: &[u8]) -> Option<&[u8]> {
     let mut values = values(reply);
