@@ -10,6 +10,8 @@ pub mod access;
 
 pub mod inflight;
 
+pub mod observe;
+
 pub mod upstream;
 
 pub mod cluster;

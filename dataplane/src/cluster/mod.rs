@@ -3,6 +3,7 @@
 //! Reading order: `topology` (who is there), `runtime` (what is served), `worker` (one worker's side of it),
 //! `dispatch` (requests out), `pump` (replies in), `redirect` and `retry` (what Redis Cluster asks for).
 
+mod answer;
 mod dispatch;
 mod error;
 mod kinds;

@@ -16,7 +16,7 @@ use tokio::{task::yield_now, time::Sleep};
 use tracing::{debug, warn};
 
 use super::{
-    CallError, ClusterWorker, Observation,
+    CallError, ClusterWorker, Observation, answer,
     nodes::SharedConnection,
     redirect::{self, Redirected},
     worker::Settings,
@@ -173,8 +173,11 @@ impl Pump {
             if pending.ticket.is_nobody() {
                 continue;
             }
-            let elapsed = Duration::from_nanos(now.saturating_sub(pending.queued));
-            self.cluster.metrics.latency.record(elapsed);
+            let elapsed = now.saturating_sub(pending.queued);
+            self.cluster
+                .metrics
+                .latency
+                .record(Duration::from_nanos(elapsed));
             if pending.expect == Expect::Redis
                 && is_error(reply.bytes())
                 && let Some(item) =
@@ -185,6 +188,9 @@ impl Pump {
                 }
                 redirected.push(item);
                 continue;
+            }
+            if self.cluster.observer.slow.is_slow(elapsed) {
+                answer::note_slow(&self.cluster, &pending, elapsed, outbox);
             }
             table.settle(pending.ticket, reply);
         }

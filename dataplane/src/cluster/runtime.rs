@@ -11,7 +11,7 @@ use prism_proto::model::{CacheType, Cluster, ListenAddr, SecretError, Violations
 use tokio::sync::mpsc;
 
 use super::{Peers, Topology};
-use crate::access::Access;
+use crate::{access::Access, observe::Exchange};
 
 /// All clusters in service; written only by `server::apply`.
 #[derive(Debug, Default)]
@@ -53,6 +53,8 @@ pub struct ClusterShared {
     pub peers: ArcSwap<Peers>,
     /// What workers see, for the topology task; full: dropped and counted.
     pub observations: mpsc::Sender<Observation>,
+    /// Reaches every worker that serves the cluster.
+    pub exchange: Exchange,
 }
 
 /// What a worker saw of an endpoint.

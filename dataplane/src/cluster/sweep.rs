@@ -44,6 +44,11 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
             bounds.look(&mut replies.quiet, is_idle, now)
         });
     }
+    cluster
+        .runtime()
+        .shared
+        .exchange
+        .leave(cluster.context.index);
     cluster.retire_all();
     cluster.retries.wake();
 }

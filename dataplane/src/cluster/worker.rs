@@ -9,7 +9,7 @@ use std::{
 use prism_proto::model::{CacheType, Cluster};
 
 use super::{
-    Batch, CallError, ClusterRuntime, Observation,
+    Batch, CallError, ClusterRuntime, Observation, answer,
     kinds::Kinds,
     nodes::{Nodes, SharedConnection},
     pump::Pump,
@@ -19,7 +19,11 @@ use super::{
 use crate::{
     inflight::{Piece, Table, Ticket},
     metrics::{ClusterMetrics, EndpointMetrics},
-    protocol::{message::Limits, redis::command::Command},
+    observe::{Observer, Travel},
+    protocol::{
+        message::Limits,
+        redis::{command::Command, reply::Dialect},
+    },
     upstream::{Bounds, Connection, Dial, Kind, QueueLimits, Target, Wire, WorkerContext},
 };
 
@@ -53,6 +57,8 @@ pub struct ClusterWorker {
     pub metrics: Arc<ClusterMetrics>,
     /// The sessions.
     pub table: RefCell<Table>,
+    /// What is known of the clients.
+    pub observer: Observer,
     pub(super) nodes: RefCell<Nodes>,
     pub(super) retries: Retries,
     pub(super) kinds: Kinds,
@@ -86,6 +92,7 @@ impl ClusterWorker {
             context,
             metrics,
             table: RefCell::default(),
+            observer: Observer::default(),
             nodes: RefCell::new(nodes),
             retries: Retries::default(),
             kinds: Kinds::default(),
@@ -98,6 +105,9 @@ impl ClusterWorker {
             rules: Cell::new(1),
             me: me.clone(),
         });
+        worker.watch_slow();
+        let letters = worker.runtime().shared.exchange.join(worker.context.index);
+        tokio::task::spawn_local(answer::run(Rc::clone(&worker), letters));
         tokio::task::spawn_local(sweep::run(Rc::clone(&worker)));
         tokio::task::spawn_local(super::retry::run(Rc::clone(&worker)));
         worker
@@ -115,6 +125,7 @@ impl ClusterWorker {
             self.table.borrow_mut().wake_all();
         }
         self.settings.replace(Rc::new(settings));
+        self.watch_slow();
         if !same {
             let connections = self.nodes.borrow_mut().take_connections();
             self.moved();
@@ -206,6 +217,14 @@ impl ClusterWorker {
         self.epoch.set(self.epoch.get().wrapping_add(1));
     }
 
+    /// Heeds what the definition says of slow requests.
+    fn watch_slow(&self) {
+        let runtime = self.runtime();
+        let slowlog = runtime.cluster.slowlog();
+        let max_len = usize::try_from(slowlog.max_len).unwrap_or(usize::MAX);
+        self.observer.slow.set(slowlog.slower_than, max_len);
+    }
+
     /// Tells the topology task what was seen; dropped and counted when it does not keep up.
     pub(super) fn observe(&self, observation: Observation) {
         if self
@@ -284,6 +303,18 @@ impl ClusterWorker {
         let mut text = Vec::new();
         error.write(self.settings_ref().wire, &mut text);
         self.settle(ticket, &text);
+    }
+
+    /// Returns what is told of the kind of connections with a number.
+    pub fn travel(&self, kind: u8) -> Travel {
+        let kind = self.kinds.kind(kind);
+        Travel {
+            database: kind.database,
+            resp: match kind.dialect {
+                Dialect::Resp2 => 2,
+                Dialect::Resp3 => 3,
+            },
+        }
     }
 
     /// Returns a reference that a task of this cluster can keep.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible, finish},
-    inflight::{Piece, Wish},
+    inflight::{Piece, Ticket, Wish},
     protocol::{
         message::{Limits, Progress, Span, bytes_of},
         redis::{
@@ -41,12 +41,22 @@ pub(super) struct Redis {
 }
 
 impl Redis {
-    pub(super) fn new(cluster: &Rc<ClusterWorker>, stream: &Stream) -> Self {
+    pub(super) fn new(cluster: &Rc<ClusterWorker>, stream: &Stream, ticket: Ticket) -> Self {
         let is_stranger = cluster.is_locked();
         Self {
             decoder: RequestDecoder::new(limits(cluster, is_stranger)),
-            client: Client::new(cluster, stream),
+            client: Client::new(cluster, stream, ticket),
             is_stranger,
+        }
+    }
+
+    fn look_up(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
+        match find(request.bytes(), self.decoder.args()) {
+            Ok(command) => self.run(command, request, batch),
+            Err(unfit) => {
+                refuse(batch, &unfit.text(request.bytes(), self.decoder.args()));
+                Next::Continue
+            }
         }
     }
 
@@ -63,6 +73,10 @@ impl Redis {
             refuse(batch, words.as_bytes());
             return Next::Continue;
         }
+        if local::is_paused(command, cluster) {
+            return Next::Hold;
+        }
+        self.client.record.command.set(command.name);
         match command.class {
             Class::SingleRead | Class::SingleWrite | Class::Subkey => {
                 forward(command, request, args, batch)
@@ -93,16 +107,13 @@ impl Protocol for Redis {
             Some(bytes) => Piece::Borrowed(bytes),
             None => request,
         };
-        if self.decoder.args().is_empty() {
-            return Next::Continue;
-        }
-        let next = match find(request.bytes(), self.decoder.args()) {
-            Ok(command) => self.run(command, request, batch),
-            Err(unfit) => {
-                refuse(batch, &unfit.text(request.bytes(), self.decoder.args()));
-                Next::Continue
-            }
+        let next = match self.decoder.args().is_empty() {
+            true => Next::Continue,
+            false => self.look_up(request, batch),
         };
+        if next != Next::Hold {
+            self.client.mute.step(batch);
+        }
         if self.is_stranger && self.client.is_admitted(batch.cluster()) {
             self.is_stranger = false;
             self.decoder.limit(limits(batch.cluster(), false));

@@ -122,7 +122,7 @@ impl Session {
         cluster.metrics.clients.add(1);
         let protocol: Box<dyn Protocol> = match cluster.settings_ref().wire {
             Wire::Memcache => Box::new(super::memcache::Memcache::new(&cluster)),
-            Wire::Redis => Box::new(super::redis::Redis::new(&cluster, &stream)),
+            Wire::Redis => Box::new(super::redis::Redis::new(&cluster, &stream, ticket)),
         };
         Self {
             stream,
@@ -312,7 +312,7 @@ impl Session {
             self.cluster.metrics.clients_closed_slow_total.inc();
             return true;
         }
-        if replies.quiet.is_overdue {
+        if replies.quiet.is_overdue || replies.quiet.is_killed {
             return true;
         }
         let is_quiet = replies.in_flight() == 0 && replies.unsent() == 0;
@@ -320,7 +320,7 @@ impl Session {
             replies.shrink();
             self.intake.shrink();
             self.protocol.shrink();
-            self.held = Vec::new();
+            self.held.shrink_to_fit();
         }
         let is_between = self.intake.is_empty() && self.held.is_empty() && !self.has_unread;
         is_quiet && (self.is_ending || is_closing && is_between)
@@ -358,6 +358,11 @@ impl Future for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.cluster.table.borrow_mut().remove(self.ticket);
+        self.cluster
+            .observer
+            .clients
+            .borrow_mut()
+            .remove(self.ticket);
         self.cluster.metrics.clients.sub(1);
     }
 }

@@ -98,6 +98,7 @@ impl Proxy {
             CacheType::Redis | CacheType::Memcache => Topology::pool(1, &cluster, &[]),
         };
         let shared = Arc::new(ClusterShared {
+            exchange: Default::default(),
             name: cluster.name().to_owned(),
             topology: Arc::new(ArcSwap::from_pointee(topology)),
             clients: Default::default(),

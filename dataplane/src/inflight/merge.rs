@@ -13,6 +13,8 @@ pub struct Merge {
     waiting: usize,
     /// Bytes of the replies so far.
     held: usize,
+    /// The client wants no reply.
+    pub(super) is_silent: bool,
     finish: Finish,
 }
 
@@ -29,6 +31,7 @@ impl Merge {
             parts: Vec::new(),
             waiting: 0,
             held: 0,
+            is_silent: false,
             finish,
         };
         for indexes in parts {

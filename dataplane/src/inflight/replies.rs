@@ -43,6 +43,8 @@ pub struct Replies {
     last_write: u32,
     /// What the sweep needs to know.
     pub quiet: Quiet,
+    /// Requests begun now are not answered, at the client's own wish.
+    is_muted: bool,
 }
 
 /// What a session tells the sweep, and the other way round. Times are the worker's.
@@ -56,6 +58,8 @@ pub struct Quiet {
     pub is_shrunk: bool,
     /// The session is to end: it was silent, or took nothing, for too long.
     pub is_overdue: bool,
+    /// The session is to end at once: another client asked for it.
+    pub is_killed: bool,
 }
 
 #[derive(Debug)]
@@ -84,18 +88,22 @@ impl Replies {
     /// Takes a place in the order and returns its sequence number.
     pub fn begin(&mut self, wish: Wish) -> u32 {
         self.push(match wish {
-            Wish::Reply => Slot::Waiting,
-            Wish::Silence => Slot::Silent,
+            Wish::Reply if !self.is_muted => Slot::Waiting,
+            Wish::Reply | Wish::Silence => Slot::Silent,
         })
     }
 
     /// Takes a place in the order for a request that was split.
-    pub fn begin_split(&mut self, merge: Merge) -> u32 {
+    pub fn begin_split(&mut self, mut merge: Merge) -> u32 {
+        merge.is_silent = self.is_muted;
         self.push(Slot::Split(Box::new(merge)))
     }
 
     /// Answers a request that needs nobody else, in its turn.
     pub fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_muted {
+            return write(&mut Vec::new());
+        }
         if self.slots.is_empty() {
             self.head = self.head.wrapping_add(1);
             return self.out.push_with(write);
@@ -134,6 +142,13 @@ impl Replies {
                     return;
                 }
                 self.merging -= merge.held();
+                if merge.is_silent {
+                    *slot = Slot::Nothing;
+                    if index == 0 {
+                        self.advance();
+                    }
+                    return;
+                }
                 let start = self.stash.len();
                 merge.finish(&mut self.stash);
                 let ready = self.stashed_from(start);
@@ -228,6 +243,11 @@ impl Replies {
             self.slots = VecDeque::new();
             self.stash = Vec::new();
         }
+    }
+
+    /// Lets requests that are begun from now on go unanswered, or answers them again.
+    pub fn mute(&mut self, is_muted: bool) {
+        self.is_muted = is_muted;
     }
 
     /// Returns whether a new request must wait until all earlier ones are answered, because keys may have moved.

@@ -16,7 +16,7 @@ use prism_proto::{
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{EndpointHealth, Topology, slots, task::Task};
-use crate::{cluster::ClusterShared, metrics::Registry};
+use crate::{cluster::ClusterShared, metrics::Registry, observe::Exchange};
 
 /// Observations that may wait for the task.
 const OBSERVATIONS: usize = 4096;
@@ -69,6 +69,7 @@ impl TopologyHandle {
             clients: AtomicU64::new(0),
             peers: ArcSwap::default(),
             observations,
+            exchange: Exchange::default(),
         });
         let handle = Self {
             orders,

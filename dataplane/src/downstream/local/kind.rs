@@ -144,7 +144,7 @@ fn introduce(client: &Client, dialect: Dialect, mode: &str, out: &mut Vec<u8>) {
         },
     );
     write_bulk(out, "id");
-    write_integer(out, client.id.cast_signed());
+    write_integer(out, client.record.id.cast_signed());
     pair(out, "mode", mode);
     pair(out, "role", "master");
     write_bulk(out, "modules");

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::{publish, session::Next, together};
 use crate::{
     cluster::{Batch, ClusterWorker},
+    observe::PauseKind,
     protocol::{
         message::{Span, bytes_of},
         redis::{
@@ -19,11 +20,18 @@ use crate::{
 
 mod auth;
 mod client;
+mod clients;
 mod cluster;
 mod command;
+mod config;
+mod gather;
 mod info;
 mod kind;
+mod latency;
+mod mute;
+mod record;
 mod session;
+mod slowlog;
 
 pub(super) use cluster::ask_owner;
 pub(super) use session::Client;
@@ -82,7 +90,17 @@ pub(super) fn serve(
         cluster,
         kind: batch.kind(),
     };
+    if command.name == "reset" {
+        client.mute.reset(batch);
+    }
     if let Some(next) = kind::serve(client, &asked, batch) {
+        client.note_user();
+        return next;
+    }
+    if clients::serve(client, &asked, batch) {
+        return Next::Continue;
+    }
+    if let Some(next) = gather::serve(client, &asked, batch) {
         return next;
     }
     let handler = handler(command.name).unwrap_or(refuse);
@@ -95,6 +113,7 @@ pub(super) fn serve(
             write_error(out, words.as_bytes());
         }
     });
+    client.note_user();
     if is_refused {
         cluster.metrics.refused_total.inc();
     }
@@ -103,6 +122,19 @@ pub(super) fn serve(
         _ => Next::Continue,
     }
 }
+
+/// Returns whether a client asked that such commands wait.
+#[inline]
+pub(super) fn is_paused(command: &Command, cluster: &ClusterWorker) -> bool {
+    match cluster.observer.pause.kind() {
+        None => false,
+        Some(PauseKind::All) => true,
+        Some(PauseKind::Write) => command.write || REPLICATED.contains(&command.name),
+    }
+}
+
+/// Commands that a pause of writes holds although they are none, as in Redis.
+const REPLICATED: [&str; 6] = ["eval", "evalsha", "fcall", "pfcount", "publish", "spublish"];
 
 /// Refuses a request that was not begun.
 fn refuse_with(batch: &mut Batch<'_>, words: &Words) {
@@ -119,7 +151,11 @@ fn is_served(command: &Command) -> bool {
         class if together::is_kept(class) => true,
         Class::Container => command::subcommands(command).next().is_some(),
         _ if publish::serves(command.name) => true,
-        _ => handler(command.name).is_some() || kind::serves(command.name),
+        _ => {
+            let name = command.name;
+            let is_about_clients = clients::serves(name) || gather::serves(name);
+            handler(name).is_some() || kind::serves(name) || is_about_clients
+        }
     }
 }
 
@@ -130,6 +166,8 @@ fn handler(name: &str) -> Option<Handler> {
         .or_else(|| cluster::handler(name))
         .or_else(|| command::handler(name))
         .or_else(|| info::handler(name))
+        .or_else(|| latency::handler(name))
+        .or_else(|| config::handler(name))
 }
 
 fn refuse(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Words> {

@@ -1,12 +1,14 @@
 //! PING, ECHO, QUIT, AUTH and their like; what is kept of a client.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, rc::Rc};
 
-use super::{Asked, Handler, Words, auth::Standing};
+use super::{Asked, Handler, Words, auth::Standing, mute::Mute, record};
 use crate::{
     cluster::ClusterWorker,
+    inflight::Ticket,
+    observe::Record,
     protocol::redis::reply::{write_bulk, write_simple},
-    upstream::{Nanos, Stream},
+    upstream::Stream,
 };
 
 /// The Redis whose words and commands the proxy has.
@@ -27,31 +29,31 @@ const HELLO_FIRST: Words = Words::Borrowed(
 );
 /// What the proxy keeps of one Redis client.
 pub(in crate::downstream) struct Client {
-    pub(super) id: u64,
-    pub(super) connected: Nanos,
-    pub(super) addr: Option<SocketAddr>,
+    pub(in crate::downstream) record: Rc<Record>,
+    /// Whether it wants replies.
+    pub(in crate::downstream) mute: Mute,
+    /// Where it reached the proxy, over TCP.
     pub(super) local_addr: Option<SocketAddr>,
-    pub(super) name: Box<[u8]>,
-    pub(super) library: Box<[u8]>,
-    pub(super) library_version: Box<[u8]>,
     pub(super) standing: Standing,
 }
 
 impl Client {
     /// Makes the record of a client that has just connected.
-    pub(in crate::downstream) fn new(cluster: &ClusterWorker, stream: &Stream) -> Self {
-        let (addr, local_addr) = match stream {
-            Stream::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
-            Stream::Unix(_) => (None, None),
-        };
+    pub(in crate::downstream) fn new(
+        cluster: &ClusterWorker,
+        stream: &Stream,
+        ticket: Ticket,
+    ) -> Self {
+        let record = Rc::new(record::of(cluster, stream, ticket));
+        let mut clients = cluster.observer.clients.borrow_mut();
+        clients.insert(Rc::clone(&record));
         Self {
-            id: cluster.context.next_client(),
-            connected: cluster.context.clock.read(),
-            addr,
-            local_addr,
-            name: Box::default(),
-            library: Box::default(),
-            library_version: Box::default(),
+            record,
+            local_addr: match stream {
+                Stream::Tcp(stream) => stream.local_addr().ok(),
+                Stream::Unix(_) => None,
+            },
+            mute: Mute::default(),
             standing: Standing::new(cluster),
         }
     }
@@ -61,13 +63,20 @@ impl Client {
         if !is_plain(name) {
             return Err(BAD_NAME);
         }
-        self.name = name.into();
+        self.record.name.replace(name.into());
         Ok(())
+    }
+
+    /// Lets the lists of clients show who the client is.
+    pub(super) fn note_user(&self) {
+        if &**self.record.user.borrow() != self.user() {
+            self.record.user.replace(self.user().into());
+        }
     }
 
     /// Forgets what the client said about itself, as RESET does.
     pub(super) fn forget(&mut self, cluster: &ClusterWorker) {
-        self.name = Box::default();
+        self.record.name.take();
         self.forget_user(cluster);
     }
 }

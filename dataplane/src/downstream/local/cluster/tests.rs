@@ -11,6 +11,7 @@ use tokio::{
 use super::*;
 use crate::{
     cluster::{ClusterRuntime, Own, Peers, TopologyHandle},
+    inflight::Ticket,
     metrics::Registry,
     protocol::redis::command::find,
     upstream::{Kind, Stream, WorkerContext},
@@ -44,7 +45,7 @@ impl Bench {
         let context = Rc::new(WorkerContext::new(0, registry));
         let cluster = ClusterWorker::start(context, Arc::new(runtime));
         let (near, _) = UnixStream::pair().unwrap();
-        let mut client = Client::new(&cluster, &Stream::Unix(near));
+        let mut client = Client::new(&cluster, &Stream::Unix(near), Ticket::NOBODY);
         client.local_addr = Some("[::ffff:10.0.0.2]:9001".parse().unwrap());
         let bench = Self {
             cluster,

@@ -35,6 +35,18 @@ pub fn write_bulk(out: &mut Vec<u8>, bytes: impl AsRef<[u8]>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends a text for people, in RESP2 a bulk string.
+pub fn write_verbatim(out: &mut Vec<u8>, text: impl AsRef<[u8]>, dialect: Dialect) {
+    let text = text.as_ref();
+    if dialect == Dialect::Resp2 {
+        return write_bulk(out, text);
+    }
+    write_header(out, b'=', text.len() + 4);
+    out.extend_from_slice(b"txt:");
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the first line of a bulk string of `len` bytes.
 pub fn write_bulk_header(out: &mut Vec<u8>, len: usize) {
     write_header(out, b'$', len);
