@@ -15,6 +15,7 @@ mod fleet_faults;
 mod grpc;
 mod harness;
 mod kinds;
+mod learned;
 mod limits;
 mod memcached;
 mod memcached_meta;

@@ -169,6 +169,26 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Sends a request to one endpoint, whichever is in use; `finish` makes something of its reply.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn ask_one(&mut self, request: &[u8], finish: Finish) -> Result<(), CallError> {
+        let node = self.nodes.any(self.cluster.name())?;
+        let merge = Merge::new([vec![0]], finish);
+        let ticket = Ticket {
+            sequence: self.replies().begin_split(merge),
+            ..self.ticket
+        };
+        let call = Call {
+            expect: Expect::Redis,
+            wish: Wish::Reply,
+            is_write: false,
+        };
+        self.send(node, ticket, Piece::Borrowed(request), call);
+        Ok(())
+    }
+
     /// Answers a request here, in its turn.
     pub fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.replies().answer(write);

@@ -7,6 +7,7 @@ mod answer;
 mod dispatch;
 mod error;
 mod kinds;
+mod learned;
 mod lease;
 mod nodes;
 mod peers;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use dispatch::{Apart, Batch, Call, Divisible, Together};
 pub use error::CallError;
+pub use learned::Knowledge;
 pub use lease::{Leased, Place};
 pub use peers::{Own, Peers};
 pub use redirect::finish;

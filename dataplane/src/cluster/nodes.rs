@@ -156,6 +156,28 @@ impl Nodes {
         }
     }
 
+    /// Returns an endpoint that is in use.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn any(&self, cluster: &str) -> Result<usize, CallError> {
+        let is_in_use = |node: &Node| node.health != EndpointHealth::Ejected;
+        let first = match &self.topology.placement {
+            Placement::Ring(..) => self.list.iter().position(is_in_use),
+            Placement::Slots(_) => self
+                .slots
+                .iter()
+                .map(|node| usize::from(*node))
+                .find(|node| {
+                    let node = self.list.get(*node);
+                    node.is_some_and(is_in_use)
+                }),
+        };
+        first.ok_or_else(|| CallError::NoEndpoint {
+            cluster: cluster.to_owned(),
+        })
+    }
+
     /// Returns the endpoints that together have all keys, each once.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use prism_proto::model::{CacheType, Cluster};
 use super::{
     Batch, CallError, ClusterRuntime, Observation, answer,
     kinds::Kinds,
+    learned::Learned,
     nodes::{Nodes, SharedConnection},
     pump::Pump,
     retry::Retries,
@@ -62,6 +63,7 @@ pub struct ClusterWorker {
     pub(super) nodes: RefCell<Nodes>,
     pub(super) retries: Retries,
     pub(super) kinds: Kinds,
+    pub(super) learned: Learned,
     name: String,
     runtime: RefCell<Arc<ClusterRuntime>>,
     settings: RefCell<Rc<Settings>>,
@@ -96,6 +98,7 @@ impl ClusterWorker {
             nodes: RefCell::new(nodes),
             retries: Retries::default(),
             kinds: Kinds::default(),
+            learned: Learned::default(),
             name,
             runtime: RefCell::new(runtime),
             settings: RefCell::new(settings),

@@ -11,6 +11,7 @@ mod redis;
 mod session;
 mod stats;
 mod together;
+mod unknown;
 
 pub use listener::{ListenSocket, Listener};
 pub use session::{Next, Protocol, Session};

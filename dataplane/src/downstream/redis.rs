@@ -6,7 +6,7 @@ use super::{
     local::{self, Client},
     publish,
     session::{Next, Protocol},
-    together,
+    together, unknown,
 };
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible, finish},
@@ -14,7 +14,7 @@ use crate::{
     protocol::{
         message::{Limits, Progress, Span, bytes_of},
         redis::{
-            command::{Class, Command, SplitKind, find},
+            command::{Class, Command, SplitKind, Unfit, find},
             reply::write_error,
             request::{RequestDecoder, RequestError},
             split,
@@ -53,6 +53,9 @@ impl Redis {
     fn look_up(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
         match find(request.bytes(), self.decoder.args()) {
             Ok(command) => self.run(command, request, batch),
+            Err(Unfit::Unknown) => {
+                unknown::serve(&mut self.client, request, self.decoder.args(), batch)
+            }
             Err(unfit) => {
                 refuse(batch, &unfit.text(request.bytes(), self.decoder.args()));
                 Next::Continue

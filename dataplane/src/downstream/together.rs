@@ -34,16 +34,30 @@ pub(super) fn serve(command: &Command, request: Piece<'_>, args: &[Span], batch:
     if let Err(text) = check(command, &mut keys, (raw, args), batch) {
         return refuse(batch, text.as_bytes());
     }
+    let is_write = command.write || command.class == Class::Script;
+    send(&keys.list, is_write, request, args, batch);
+}
+
+/// Sends a request to the endpoint that has its keys, or refuses it if there is no such.
+pub(super) fn send(
+    keys: &[Key],
+    is_write: bool,
+    request: Piece<'_>,
+    args: &[Span],
+    batch: &mut Batch<'_>,
+) {
+    let copy = request.clone();
+    let raw = copy.bytes();
     let call = Call {
         expect: Expect::Redis,
         wish: Wish::Reply,
-        is_write: command.write || command.class == Class::Script,
+        is_write,
     };
     let key = |position: usize| {
         args.get(position)
             .map_or(&[][..], |span| bytes_of(raw, span))
     };
-    match keys.list.as_slice() {
+    match keys {
         // The form of the request is wrong: any endpoint says so in its own words.
         [] => batch.forward(key(1), request, call),
         [only] => batch.forward(key(only.position), request, call),

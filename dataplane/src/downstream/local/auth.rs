@@ -11,7 +11,7 @@ use crate::{
     protocol::{
         message::{Span, bytes_of},
         redis::{
-            command::{Command, Unfit, find, rows},
+            command::{Command, Foreign, Unfit, find, rows},
             reply::{
                 write_array_header, write_bulk, write_map_header, write_null, write_set_header,
                 write_simple,
@@ -120,6 +120,35 @@ impl Client {
             standing.free_under = standing.generation;
         }
         Ok(())
+    }
+
+    /// Checks whether the client may send a request of a command that is not in the table, called `name` by clients.
+    ///
+    /// One that was renamed needs the rights of what it is; any other needs the right to everything.
+    ///
+    /// # Errors
+    /// The words that refuse it.
+    pub(in crate::downstream) fn check_foreign(
+        &mut self,
+        cluster: &ClusterWorker,
+        command: &Foreign,
+        name: &str,
+        (raw, args): (&[u8], &[Span]),
+    ) -> Result<(), String> {
+        if self.is_free(cluster) {
+            return Ok(());
+        }
+        self.standing.review(cluster);
+        if let Some(row) = command.original() {
+            return self.standing.check(row, raw, args).map_err(String::from);
+        }
+        match self.standing.access.is_unlimited(&self.standing.user) {
+            true => Ok(()),
+            false => Err(format!(
+                "NOPERM prism: '{name}' is new to the proxy: it is only for users who may do everything, \
+                 where no command is denied"
+            )),
+        }
     }
 
     /// Returns whether the client may run commands at all: it has presented a password, or none is asked for.

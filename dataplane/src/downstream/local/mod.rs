@@ -11,7 +11,7 @@ use crate::{
     protocol::{
         message::{Span, bytes_of},
         redis::{
-            command::{Class, Command},
+            command::{Class, Command, Foreign},
             reply::write_error,
         },
     },
@@ -130,6 +130,15 @@ pub(super) fn is_paused(command: &Command, cluster: &ClusterWorker) -> bool {
         None => false,
         Some(PauseKind::All) => true,
         Some(PauseKind::Write) => command.write || REPLICATED.contains(&command.name),
+    }
+}
+
+/// Returns whether a command that is not in the table has to wait because clients are paused.
+pub(super) fn is_foreign_paused(command: &Foreign, cluster: &ClusterWorker) -> bool {
+    match cluster.observer.pause.kind() {
+        None => false,
+        Some(PauseKind::All) => true,
+        Some(PauseKind::Write) => command.is_write,
     }
 }
 

@@ -20,6 +20,7 @@ macro_rules! rows {
     };
 }
 
+mod foreign;
 mod keys;
 mod lookup;
 mod newer;
@@ -27,6 +28,7 @@ mod table;
 mod tips;
 mod unfit;
 
+pub use foreign::Foreign;
 pub use keys::{
     Begin, Find, Key, KeyError, KeyFlags, KeyList, KeySpec, Keys, Streams, by_specs, sort_patterns,
     streams,

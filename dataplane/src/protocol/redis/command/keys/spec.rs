@@ -87,6 +87,11 @@ impl KeyFlags {
         self.has(NOT_KEY)
     }
 
+    /// Whether there may be more keys than are found.
+    pub fn is_incomplete(self) -> bool {
+        self.has(INCOMPLETE)
+    }
+
     pub(super) fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
