@@ -2,6 +2,7 @@
 
 mod access;
 mod access_changes;
+mod backend_auth;
 mod bench;
 mod bootstrap;
 mod clients;
@@ -19,6 +20,7 @@ mod learned;
 mod limits;
 mod memcached;
 mod memcached_meta;
+mod multi_key;
 mod nutcracker_placement;
 mod pool;
 mod redis_cluster;

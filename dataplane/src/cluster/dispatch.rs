@@ -57,6 +57,14 @@ pub struct Batch<'a> {
     kind: u8,
 }
 
+/// The keys of a divided request that have no place.
+#[derive(Default)]
+struct Missing {
+    indexes: Vec<u32>,
+    /// Why the first of them has none.
+    error: Option<CallError>,
+}
+
 /// One part of a divided request, before it has a number.
 struct Portion {
     node: usize,
@@ -223,7 +231,16 @@ impl<'a> Batch<'a> {
             };
             return self.forward_to(route, whole, call);
         }
-        self.send_parts(&mut portions, &request, call);
+        self.send_parts(&mut portions, Missing::default(), &request, call);
+    }
+
+    /// Sends a request to the endpoints that have its keys, always in parts; keys without a place are one that failed.
+    pub fn divide_leniently(&mut self, request: Divisible<'_>, call: Call) {
+        let mut missing = Missing::default();
+        match self.portions_and(request.keys, Some(&mut missing)) {
+            Ok(mut portions) => self.send_parts(&mut portions, missing, &request, call),
+            Err(error) => self.fail(call.wish, &error),
+        }
     }
 
     /// Sends a request that stands for several, always in parts; returns whether all of its keys have a place.
@@ -233,18 +250,31 @@ impl<'a> Batch<'a> {
         let Ok(mut portions) = self.portions(request.keys) else {
             return false;
         };
-        self.send_parts(&mut portions, &request, call);
+        self.send_parts(&mut portions, Missing::default(), &request, call);
         true
     }
 
-    fn send_parts(&mut self, portions: &mut [Portion], request: &Divisible<'_>, call: Call) {
+    fn send_parts(
+        &mut self,
+        portions: &mut [Portion],
+        missing: Missing,
+        request: &Divisible<'_>,
+        call: Call,
+    ) {
         let indexes = portions
             .iter_mut()
             .map(|portion| std::mem::take(&mut portion.indexes));
-        let merge = Merge::new(indexes, (request.finish)());
+        let absent = Some(missing.indexes).filter(|indexes| !indexes.is_empty());
+        let merge = Merge::new(indexes.chain(absent), (request.finish)());
         let sequence = self.replies().begin_split(merge);
         if call.is_write {
             self.replies().note_write(sequence);
+        }
+        if let Some(error) = missing.error {
+            let text = self.told(&error);
+            let part = u16::try_from(portions.len()).unwrap_or(u16::MAX);
+            self.replies()
+                .settle(sequence, part, Piece::Borrowed(&text));
         }
         for (part, portion) in portions.iter().enumerate() {
             let part = u16::try_from(part).unwrap_or(u16::MAX);
@@ -289,11 +319,28 @@ impl<'a> Batch<'a> {
     }
 
     fn portions(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<Vec<Portion>, CallError> {
+        self.portions_and(keys, None)
+    }
+
+    /// Puts keys without a place into `missing`, if there is one.
+    fn portions_and(
+        &self,
+        keys: &mut dyn Iterator<Item = &[u8]>,
+        mut missing: Option<&mut Missing>,
+    ) -> Result<Vec<Portion>, CallError> {
         let mut portions: Vec<Portion> = Vec::new();
         let mut by_unit: HashMap<usize, usize> = HashMap::new();
         for (index, key) in keys.enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let route = self.nodes.route(key, self.cluster.name())?;
+            let route = match (self.nodes.route(key, self.cluster.name()), &mut missing) {
+                (Ok(route), _) => route,
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(missing)) => {
+                    missing.indexes.push(index);
+                    missing.error.get_or_insert(error);
+                    continue;
+                }
+            };
             let place = *by_unit.entry(route.unit).or_insert_with(|| {
                 portions.push(Portion {
                     node: route.node,
@@ -363,14 +410,21 @@ impl<'a> Batch<'a> {
 
     /// Answers a request with an error of the proxy's own.
     pub fn fail(&mut self, wish: Wish, error: &CallError) {
+        let text = self.told(error);
+        if wish == Wish::Reply {
+            self.replies().answer(|out| out.extend_from_slice(&text));
+        }
+    }
+
+    /// Counts an error of the proxy's own and returns what clients are told.
+    fn told(&self, error: &CallError) -> Vec<u8> {
         self.cluster.metrics.errors_total.inc();
         if matches!(error, CallError::NoOwner { .. }) {
             self.cluster.observe(Observation::Doubt);
         }
-        let wire = self.cluster.settings_ref().wire;
-        if wish == Wish::Reply {
-            self.replies().answer(|out| error.write(wire, out));
-        }
+        let mut text = Vec::new();
+        error.write(self.cluster.settings_ref().wire, &mut text);
+        text
     }
 }
 

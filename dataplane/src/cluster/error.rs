@@ -29,6 +29,12 @@ pub enum CallError {
         /// The endpoint.
         endpoint: String,
     },
+    /// The endpoint wants a password, which is the proxy's affair and not the client's.
+    #[error("endpoint {endpoint} wants a password: backend_password or backend_auth is missing")]
+    NoAuth {
+        /// The endpoint.
+        endpoint: String,
+    },
     /// No endpoint of the cluster is in use.
     #[error("cluster {cluster} has no live endpoint")]
     NoEndpoint {

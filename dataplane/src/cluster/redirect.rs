@@ -43,6 +43,7 @@ enum Action {
     Ask(String),
     Later,
     Moved(u16, String),
+    NoAuth,
     NotAPool,
     TryAgain,
 }
@@ -64,6 +65,7 @@ impl Redirected {
             ErrorKind::TryAgain if is_cluster => Action::TryAgain,
             ErrorKind::ClusterDown if is_cluster => Action::Later,
             ErrorKind::Loading => Action::Later,
+            ErrorKind::NoAuth => Action::NoAuth,
             _ => return None,
         };
         let mut request = Vec::with_capacity(pending.len as usize);
@@ -154,6 +156,14 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
         Action::Later => {
             cluster.observe(Observation::Doubt);
             later(cluster, item);
+        }
+        Action::NoAuth => {
+            let endpoint = item.from.label.clone();
+            fail(
+                cluster,
+                item.pending.ticket,
+                &CallError::NoAuth { endpoint },
+            );
         }
         Action::NotAPool => {
             let endpoint = item.from.label.clone();
@@ -331,16 +341,19 @@ fn parts(
     let indexes = (0..u32::from(count)).map(|index| vec![index]);
     replies.split(
         ticket.sequence,
-        Merge::new(indexes, finish(kind, keys, dialect)),
+        Merge::new(
+            indexes,
+            finish(kind, keys, dialect, cluster.settings_ref().part_errors),
+        ),
     );
     Some(0..count)
 }
 
 /// Returns what merges the parts of a Redis request of `keys` keys for a client that speaks `dialect`.
-pub fn finish(kind: SplitKind, keys: usize, dialect: Dialect) -> Finish {
+pub fn finish(kind: SplitKind, keys: usize, dialect: Dialect, errors: PartErrors) -> Finish {
     let merging = Merging {
         dialect,
-        errors: PartErrors::Fail,
+        errors,
         keys,
     };
     Box::new(move |parts, out| split::merge(out, kind, parts, merging))

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use prism_proto::model::{CacheType, Cluster};
+use prism_proto::model::{CacheType, Cluster, MultiKeyPolicy};
 
 use super::{
     Batch, CallError, ClusterRuntime, Observation, answer,
@@ -22,7 +22,7 @@ use crate::{
     metrics::{ClusterMetrics, EndpointMetrics},
     observe::{Observer, Travel},
     protocol::{
-        message::Limits,
+        message::{Limits, PartErrors},
         redis::{command::Command, reply::Dialect},
     },
     upstream::{Bounds, Connection, Dial, Kind, QueueLimits, Target, Wire, WorkerContext},
@@ -43,6 +43,8 @@ pub struct Settings {
     pub client_buffer: usize,
     /// Neighbouring Memcached gets travel as one.
     pub join_gets: bool,
+    /// What becomes of a read of several keys when some of them cannot be read.
+    pub part_errors: PartErrors,
     pub(super) dial: Rc<Dial>,
     pub(super) queue: QueueLimits,
     pub(super) max_leases: usize,
@@ -359,6 +361,11 @@ impl Settings {
             },
             client_buffer: limits.client_buffer_bytes,
             join_gets: cluster.join_gets(),
+            part_errors: match cluster.multi_key_policy() {
+                MultiKeyPolicy::Error => PartErrors::Element,
+                MultiKeyPolicy::Fail => PartErrors::Fail,
+                MultiKeyPolicy::Nil => PartErrors::Nil,
+            },
             dial: Rc::new(Dial {
                 timeout: timeouts.dial,
                 keepalive: timeouts.tcp_keepalive,

@@ -167,7 +167,14 @@ impl Memcache {
             is_write: command.write,
         };
         let keys = self.decoder.keys();
-        if let [key] = keys {
+        let errors = match command.class {
+            Class::Retrieval => batch.cluster().settings_ref().part_errors,
+            _ => PartErrors::Fail,
+        };
+        let is_lenient = errors != PartErrors::Fail;
+        if let [key] = keys
+            && !is_lenient
+        {
             return with_key(request, key, |key, request| {
                 batch.forward(key, request, call)
             });
@@ -187,9 +194,12 @@ impl Memcache {
         let divisible = Divisible {
             keys: &mut keys.iter().map(|span| bytes_of(raw, span)),
             append: &append,
-            finish: &|| finish(raw, keys),
+            finish: &|| finish(raw, keys, errors),
         };
-        batch.divide(Piece::Borrowed(raw), divisible, call);
+        match is_lenient {
+            true => batch.divide_leniently(divisible, call),
+            false => batch.divide(Piece::Borrowed(raw), divisible, call),
+        }
     }
 }
 
@@ -212,8 +222,12 @@ impl Protocol for Memcache {
         }
         match self.decoder.located() {
             Located::Command(command) => {
+                let settings = batch.cluster().settings_ref();
+                let (join_gets, errors) = (settings.join_gets, settings.part_errors);
+                drop(settings);
                 if let ("get", [key]) = (command.name, self.decoder.keys())
-                    && batch.cluster().settings_ref().join_gets
+                    && join_gets
+                    && errors == PartErrors::Fail
                 {
                     self.gets.add(bytes_of(request.bytes(), key), batch);
                     return Next::Continue;
@@ -259,7 +273,7 @@ fn with_key(request: Piece<'_>, key: &Span, then: impl FnOnce(&[u8], Piece<'_>))
 }
 
 /// Returns what merges the parts of a retrieval; it keeps the keys to put values in their order.
-fn finish(raw: &[u8], keys: &[Span]) -> Finish {
+fn finish(raw: &[u8], keys: &[Span], errors: PartErrors) -> Finish {
     let (raw, keys) = (raw.to_vec(), keys.to_vec());
-    Box::new(move |parts, out| split::merge(out, &raw, &keys, parts, PartErrors::Fail))
+    Box::new(move |parts, out| split::merge(out, &raw, &keys, parts, errors))
 }

@@ -12,7 +12,7 @@ use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible, finish},
     inflight::{Piece, Ticket, Wish},
     protocol::{
-        message::{Limits, Progress, Span, bytes_of},
+        message::{Limits, PartErrors, Progress, Span, bytes_of},
         redis::{
             command::{Class, Command, SplitKind, Unfit, find},
             reply::write_error,
@@ -175,7 +175,9 @@ fn divide(
     let Some(keys) = kind.key_count(args.len()) else {
         return refuse(batch, command.arity_error().as_bytes());
     };
-    if keys == 1 {
+    let errors = batch.cluster().settings_ref().part_errors;
+    let is_lenient = kind == SplitKind::Mget && errors != PartErrors::Fail;
+    if keys == 1 && !is_lenient {
         return forward(command, request, args, batch);
     }
     let call = Call {
@@ -193,9 +195,12 @@ fn divide(
     let divisible = Divisible {
         keys: &mut (0..keys).map(key),
         append: &|out, indexes| split::append_part(out, kind, raw, args, indexes),
-        finish: &|| finish(kind, keys, dialect),
+        finish: &|| finish(kind, keys, dialect, errors),
     };
-    batch.divide(whole, divisible, call);
+    match is_lenient {
+        true => batch.divide_leniently(divisible, call),
+        false => batch.divide(whole, divisible, call),
+    }
 }
 
 /// Answers a request with an error in its turn.

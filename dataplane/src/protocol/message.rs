@@ -71,6 +71,6 @@ pub enum PartErrors {
     /// The first error is the whole answer.
     #[default]
     Fail,
-    /// The keys of the part count as absent.
+    /// The keys of a part count as absent where its shard is not there.
     Nil,
 }

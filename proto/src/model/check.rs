@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::model::{
-    BackendAuthDraft, CacheType, Draft, Endpoint, EndpointAddr, EndpointDraft, Secret,
-    SlowlogThreshold, Violations, access, defaults::Parts, limits, unsupported,
+    BackendAuthDraft, CacheType, Draft, Endpoint, EndpointAddr, EndpointDraft, MultiKeyPolicy,
+    Secret, SlowlogThreshold, Violations, access, defaults::Parts, limits, unsupported,
 };
 
 /// Collects everything wrong with `draft`; returns what was read of it unless that failed.
@@ -34,6 +34,7 @@ pub(super) fn check(draft: &Draft, violations: &mut Violations) -> Option<Parts>
     check_durations(draft, violations);
     check_counts(draft, violations);
     check_tuning(draft, violations);
+    check_answers(draft, violations);
     check_secrets(draft, violations);
     access::check(draft, violations);
     unsupported::check(draft, violations);
@@ -274,6 +275,15 @@ fn check_range<T: PartialOrd + Debug>(
         field,
         format!("{written:?} is out of range {least:?} to {most:?}"),
     );
+}
+
+fn check_answers(draft: &Draft, violations: &mut Violations) {
+    let memcache = draft.cache_type == Some(CacheType::Memcache);
+    if memcache && draft.multi_key_policy == Some(MultiKeyPolicy::Error) {
+        let words =
+            "error needs cache_type redis or redis_cluster: Memcached has no error for one key";
+        violations.push("multi_key_policy", words);
+    }
 }
 
 fn check_tuning(draft: &Draft, violations: &mut Violations) {

@@ -332,9 +332,6 @@ fn keys_that_are_not_done_yet_are_refused_by_name() {
         }),
         ("redis_db", |d| d.redis_db = Some(1)),
         ("read_policy", |d| d.read_policy = Some(ReadPolicy::Nearest)),
-        ("multi_key_policy", |d| {
-            d.multi_key_policy = Some(MultiKeyPolicy::Nil)
-        }),
         ("on_readmit", |d| d.on_readmit = Some(OnReadmit::Flush)),
         ("client_cache.enabled", |d| {
             d.client_cache = Some(ClientCacheDraft {

@@ -90,10 +90,15 @@ pub struct Merging {
 /// A reply that is neither an error nor what the command promises makes the whole an error.
 pub fn merge(out: &mut Vec<u8>, kind: SplitKind, parts: &[Part<'_>], merging: Merging) {
     let is_array = kind.merge() == Merge::Array;
-    let first_error = parts.iter().find(|part| is_error(part.reply));
-    if let Some(part) = first_error
-        && (!is_array || merging.errors == PartErrors::Fail)
-    {
+    let is_final = |part: &&Part<'_>| {
+        is_error(part.reply)
+            && match merging.errors {
+                PartErrors::Element if is_array => false,
+                PartErrors::Nil if is_array => !is_missing(part.reply),
+                _ => true,
+            }
+    };
+    if let Some(part) = parts.iter().find(is_final) {
         out.extend_from_slice(part.reply);
         return;
     }
@@ -107,6 +112,18 @@ pub fn merge(out: &mut Vec<u8>, kind: SplitKind, parts: &[Part<'_>], merging: Me
         out.truncate(start);
         write_error(out, UNEXPECTED);
     }
+}
+
+/// Whether an error says that the shard is not there, rather than that it refuses.
+fn is_missing(error: &[u8]) -> bool {
+    let words: [&[u8]; 5] = [
+        b"-ERR prism: ",
+        b"-CLUSTERDOWN ",
+        b"-LOADING ",
+        b"-MASTERDOWN ",
+        b"-TRYAGAIN ",
+    ];
+    words.iter().any(|word| error.starts_with(word))
 }
 
 const UNEXPECTED: &str =

@@ -79,19 +79,30 @@ fn arrays_are_put_in_the_order_of_keys() {
 fn failed_part_of_an_array_follows_the_policy() {
     let parts: [(&[u32], &str); 3] = [
         (&[1], "*1\r\n$1\r\nb\r\n"),
-        (&[0, 3], "-ERR x\r\n"),
-        (&[2], "-ERR y\r\n"),
+        (&[0, 3], "-ERR prism: x\r\n"),
+        (&[2], "-LOADING y\r\n"),
     ];
     let reply = |errors| merged(SplitKind::Mget, &parts, errors);
-    assert_eq!(reply(PartErrors::Fail), "-ERR x\r\n");
+    assert_eq!(reply(PartErrors::Fail), "-ERR prism: x\r\n");
     assert_eq!(
         reply(PartErrors::Nil),
         "*4\r\n$-1\r\n$1\r\nb\r\n$-1\r\n$-1\r\n"
     );
     assert_eq!(
         reply(PartErrors::Element),
-        "*4\r\n-ERR x\r\n$1\r\nb\r\n-ERR y\r\n-ERR x\r\n"
+        "*4\r\n-ERR prism: x\r\n$1\r\nb\r\n-LOADING y\r\n-ERR prism: x\r\n"
     );
+}
+
+#[test]
+fn refusal_of_a_shard_is_no_missing_key() {
+    let parts: [(&[u32], &str); 3] = [
+        (&[1], "*1\r\n$1\r\nb\r\n"),
+        (&[0], "-LOADING x\r\n"),
+        (&[2], "-NOPERM y\r\n"),
+    ];
+    let reply = merged(SplitKind::Mget, &parts, PartErrors::Nil);
+    assert_eq!(reply, "-NOPERM y\r\n");
 }
 
 #[test]
@@ -139,7 +150,7 @@ fn reply_of_a_wrong_type_is_never_merged() {
 fn null_is_in_the_dialect_of_the_client() {
     let parts = [Part {
         indexes: &[0],
-        reply: b"-ERR x\r\n",
+        reply: b"-LOADING x\r\n",
     }];
     let mut out = Vec::new();
     let merging = Merging {
