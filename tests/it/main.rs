@@ -5,6 +5,7 @@ mod access_changes;
 mod backend_auth;
 mod bench;
 mod bootstrap;
+mod broadcast;
 mod clients;
 mod ctl;
 mod differential;

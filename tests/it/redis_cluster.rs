@@ -11,14 +11,15 @@ use prism_tests::{
 };
 
 /// A data plane in front of a Redis Cluster.
-struct Front {
-    cluster: Cluster,
-    listen: String,
+pub(crate) struct Front {
+    pub(crate) cluster: Cluster,
+    pub(crate) listen: String,
     _data_plane: DataPlane,
 }
 
 impl Front {
-    fn start(cluster: Cluster, more: &str) -> Self {
+    /// Waits until all slots are served.
+    pub(crate) fn start(cluster: Cluster, more: &str) -> Self {
         let listen = ports::free_addr();
         let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), more);
         let data_plane = DataPlane::bootstrap(&text);
@@ -36,7 +37,8 @@ impl Front {
         front
     }
 
-    fn client(&self) -> Raw {
+    /// A connection to its listener.
+    pub(crate) fn client(&self) -> Raw {
         Raw::connect(&self.listen)
     }
 }

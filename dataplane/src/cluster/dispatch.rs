@@ -48,10 +48,10 @@ pub struct Apart;
 
 /// The requests that one read of one session brought; holds what dispatch needs for that time.
 pub struct Batch<'a> {
-    cluster: &'a ClusterWorker,
-    nodes: RefMut<'a, Nodes>,
+    pub(super) cluster: &'a ClusterWorker,
+    pub(super) nodes: RefMut<'a, Nodes>,
     table: RefMut<'a, Table>,
-    ticket: Ticket,
+    pub(super) ticket: Ticket,
     now: Nanos,
     /// Number of the kind of connections the session travels on.
     kind: u8,
@@ -152,29 +152,6 @@ impl<'a> Batch<'a> {
         });
         replies.defer(cancel);
         deferred
-    }
-
-    /// Sends a request to every shard; `finish` merges the replies, in the order of shards.
-    pub fn broadcast(&mut self, request: &[u8], finish: Finish, call: Call) {
-        let nodes = match self.nodes.shards(self.cluster.name()) {
-            Ok(nodes) => nodes,
-            Err(error) => return self.fail(call.wish, &error),
-        };
-        let indexes = 0..u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-        let sequence = self
-            .replies()
-            .begin_split(Merge::new(indexes.map(|index| vec![index]), finish));
-        if call.is_write {
-            self.replies().note_write(sequence);
-        }
-        for (part, node) in (0..).zip(nodes) {
-            let ticket = Ticket {
-                sequence,
-                part,
-                ..self.ticket
-            };
-            self.send(node, ticket, Piece::Borrowed(request), call);
-        }
     }
 
     /// Sends a request to one endpoint, whichever is in use; `finish` makes something of its reply.
@@ -353,7 +330,7 @@ impl<'a> Batch<'a> {
         Ok(portions)
     }
 
-    fn forward_to(&mut self, route: Route, request: Piece<'_>, call: Call) {
+    pub(super) fn forward_to(&mut self, route: Route, request: Piece<'_>, call: Call) {
         let replies = self.replies();
         let sequence = replies.begin(call.wish);
         if call.is_write {
@@ -366,7 +343,7 @@ impl<'a> Batch<'a> {
         self.send(route.node, ticket, request, call);
     }
 
-    fn send(&mut self, node: usize, ticket: Ticket, request: Piece<'_>, call: Call) {
+    pub(super) fn send(&mut self, node: usize, ticket: Ticket, request: Piece<'_>, call: Call) {
         let pending = Pending {
             ticket,
             queued: self.now,

@@ -47,7 +47,7 @@ impl Seat {
 }
 
 impl Place {
-    fn of(nodes: &mut Nodes, node: usize) -> Self {
+    pub(super) fn of(nodes: &mut Nodes, node: usize) -> Self {
         let node = nodes.node(node);
         Self {
             target: Rc::clone(&node.target),

@@ -6,6 +6,7 @@
 mod answer;
 mod dispatch;
 mod error;
+mod gather;
 mod kinds;
 mod learned;
 mod lease;

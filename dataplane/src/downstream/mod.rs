@@ -2,6 +2,8 @@
 //!
 //! A session reads a batch, hands each request to its cluster, and writes the replies that are next in order.
 
+mod apart;
+mod broadcast;
 mod gets;
 mod listener;
 mod local;

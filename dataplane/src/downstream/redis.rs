@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{
+    broadcast,
     local::{self, Client},
     publish,
     session::{Next, Protocol},
@@ -86,6 +87,9 @@ impl Redis {
             }
             Class::Split(kind) => divide(kind, command, request, args, batch),
             Class::Slot => local::ask_owner(command, request, args, batch),
+            class if broadcast::is_spread(class) && broadcast::serves(command.name) => {
+                return broadcast::serve(command, request.bytes(), args, batch);
+            }
             class if together::is_kept(class) => together::serve(command, request, args, batch),
             _ if publish::serves(command.name) => publish::serve(command, request, args, batch),
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),

@@ -47,14 +47,14 @@ pub fn is_error(reply: &[u8]) -> bool {
 #[inline]
 pub fn error_kind(reply: &[u8]) -> Option<ErrorKind<'_>> {
     if is_error(reply) {
-        Some(kind(text(reply)))
+        Some(kind(error_text(reply)))
     } else {
         None
     }
 }
 
-/// The text of an error, without its line end.
-fn text(reply: &[u8]) -> &[u8] {
+/// The text of an error, without its sign and line end.
+pub fn error_text(reply: &[u8]) -> &[u8] {
     let (first, second) = split_line(reply);
     match first.split_first() {
         Some((b'!', _)) => split_line(second).0,

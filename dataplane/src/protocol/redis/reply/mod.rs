@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use decode::{ReplyDecoder, ReplyError};
-pub use kind::{ErrorKind, error_kind, is_error};
+pub use kind::{ErrorKind, error_kind, error_text, is_error};
 pub use read::{Elements, array_elements, bulk_string, integer};
 pub use write::{
     Dialect, write_array_header, write_bulk, write_bulk_header, write_error, write_integer,
