@@ -13,7 +13,7 @@ use redis::Commands;
 use crate::pool::Pool;
 
 /// Python with redis-py, as `tests/run` prepares it.
-fn python() -> Command {
+pub(crate) fn python() -> Command {
     let test = std::env::current_exe().expect("a running program has a path");
     let python = test
         .ancestors()
@@ -22,8 +22,9 @@ fn python() -> Command {
     Command::new(python.as_deref().unwrap_or(Path::new("python3")))
 }
 
+/// What a client that ended well said.
 #[track_caller]
-fn assert_success(output: &Output) -> String {
+pub(crate) fn assert_success(output: &Output) -> String {
     let (out, errors) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),

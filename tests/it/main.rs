@@ -7,6 +7,7 @@ mod bench;
 mod bootstrap;
 mod broadcast;
 mod clients;
+mod cluster_clients;
 mod ctl;
 mod differential;
 mod exposure;
