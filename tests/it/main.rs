@@ -25,6 +25,8 @@ mod memcached_meta;
 mod multi_key;
 mod nutcracker_placement;
 mod pool;
+mod pubsub;
+mod pubsub_faults;
 mod redis_cluster;
 mod redis_command;
 mod redis_mixed_load;

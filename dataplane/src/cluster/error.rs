@@ -83,6 +83,12 @@ pub enum CallError {
         /// The cluster's `max_leases`.
         limit: usize,
     },
+    /// Sessions are subscribed to more than a worker keeps.
+    #[error("cluster {cluster} has too many subscriptions already")]
+    TooManySubscriptions {
+        /// The cluster.
+        cluster: String,
+    },
     /// The endpoint cannot be reached.
     #[error("endpoint {endpoint} cannot be reached: {reason}")]
     Unreachable {

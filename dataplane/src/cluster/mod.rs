@@ -16,6 +16,7 @@ mod pump;
 mod redirect;
 mod retry;
 mod runtime;
+mod subscriptions;
 mod sweep;
 mod topology;
 mod worker;
@@ -27,6 +28,7 @@ pub use lease::{Leased, Place};
 pub use peers::{Own, Peers};
 pub use redirect::finish;
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
+pub use subscriptions::{Joining, Member, NOTIFICATIONS};
 pub use topology::{
     EndpointHealth, NO_OWNER, Observed, Placement, Topology, TopologyEndpoint, TopologyHandle,
 };

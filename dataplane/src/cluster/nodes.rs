@@ -217,6 +217,35 @@ impl Nodes {
         Ok(shards)
     }
 
+    /// Returns the endpoints that have keys, whether or not they are in use.
+    pub(super) fn holders(&self) -> Vec<Rc<Target>> {
+        let mut holders: Vec<usize> = match &self.topology.placement {
+            Placement::Ring(_, shards) => (0..shards.len())
+                .filter(|number| shards.get(*number).is_some_and(|shard| shard.live))
+                .collect(),
+            Placement::Slots(_) => {
+                let owners = self.slots.iter().filter(|owner| **owner != NO_OWNER);
+                owners.map(|owner| usize::from(*owner)).collect()
+            }
+        };
+        holders.sort_unstable();
+        holders.dedup();
+        let nodes = holders.iter().filter_map(|holder| self.list.get(*holder));
+        nodes.map(|node| Rc::clone(&node.target)).collect()
+    }
+
+    /// Returns the endpoint that has `key`, whether or not it is in use.
+    pub(super) fn holder(&self, key: &[u8]) -> Option<Rc<Target>> {
+        let number = match &self.topology.placement {
+            Placement::Ring(ring, _) => ring.locate(key)?,
+            Placement::Slots(_) => {
+                let owner = self.slots.get(usize::from(placement::slot(key)))?;
+                usize::from(*owner)
+            }
+        };
+        self.list.get(number).map(|node| Rc::clone(&node.target))
+    }
+
     /// Notes that `node` owns `slot`; returns whether that is news.
     pub(super) fn learn(&mut self, slot: u16, node: usize) -> bool {
         let node = u16::try_from(node).unwrap_or(NO_OWNER);

@@ -116,21 +116,25 @@ impl Redirected {
         }
     }
 
-    /// Returns the address that a redirect names; one without a host means the host that answered.
     fn address(&self, text: &str) -> Option<EndpointAddr> {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = match (host, &self.from.addr) {
-            ("" | "?", EndpointAddr::Tcp { host, .. }) => host.clone(),
-            ("" | "?", EndpointAddr::Unix(_)) => return None,
-            // Endpoints write IPv6 without brackets.
-            (bare, _) if bare.contains(':') && !bare.starts_with('[') => {
-                return format!("[{bare}]:{port}").parse().ok();
-            }
-            _ => return text.parse().ok(),
-        };
-        let port = port.parse().ok().filter(|port| *port != 0)?;
-        Some(EndpointAddr::Tcp { host, port })
+        address(text, &self.from)
     }
+}
+
+/// Returns the address that a redirect of `from` names; one without a host means the host that answered.
+pub(super) fn address(text: &str, from: &Target) -> Option<EndpointAddr> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = match (host, &from.addr) {
+        ("" | "?", EndpointAddr::Tcp { host, .. }) => host.clone(),
+        ("" | "?", EndpointAddr::Unix(_)) => return None,
+        // Endpoints write IPv6 without brackets.
+        (bare, _) if bare.contains(':') && !bare.starts_with('[') => {
+            return format!("[{bare}]:{port}").parse().ok();
+        }
+        _ => return text.parse().ok(),
+    };
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    Some(EndpointAddr::Tcp { host, port })
 }
 
 /// Does what the endpoint asked for.

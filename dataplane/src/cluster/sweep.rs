@@ -5,7 +5,10 @@ use std::{rc::Rc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ClusterWorker;
-use crate::upstream::{Nanos, nanos};
+use crate::{
+    inflight::Replies,
+    upstream::{Nanos, nanos},
+};
 
 /// Time between two sweeps, and so the accuracy of what they watch.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -25,6 +28,7 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
         ticks.tick().await;
         let now = cluster.context.clock.read();
         cluster.adopt();
+        cluster.tend_subscriptions(PERIOD);
         if cluster.is_closing() {
             closing.get_or_insert(now);
         }
@@ -40,8 +44,7 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
                 replies.quiet.is_overdue = true;
                 return true;
             }
-            let is_idle = replies.in_flight() == 0 && replies.unsent() == 0;
-            bounds.look(&mut replies.quiet, is_idle, now)
+            bounds.look(replies, now)
         });
     }
     cluster
@@ -60,9 +63,13 @@ struct Bounds {
 
 impl Bounds {
     /// Returns whether the session is to be woken.
-    fn look(&self, quiet: &mut crate::inflight::Quiet, is_idle: bool, now: Nanos) -> bool {
+    fn look(&self, replies: &mut Replies, now: Nanos) -> bool {
+        let is_idle = replies.in_flight() == 0 && replies.unsent() == 0;
+        // Subscribers have nothing to say.
+        let may_end = is_idle && !replies.is_subscribed();
+        let quiet = &mut replies.quiet;
         let is_stuck = quiet.stalled.is_some_and(|since| since + self.write <= now);
-        let is_silent = is_idle && self.idle.is_some_and(|limit| quiet.heard + limit <= now);
+        let is_silent = may_end && self.idle.is_some_and(|limit| quiet.heard + limit <= now);
         if is_stuck || is_silent {
             quiet.is_overdue = true;
             return true;

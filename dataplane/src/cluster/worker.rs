@@ -15,6 +15,7 @@ use super::{
     nodes::{Nodes, SharedConnection},
     pump::Pump,
     retry::Retries,
+    subscriptions::Subscriptions,
     sweep,
 };
 use crate::{
@@ -66,6 +67,7 @@ pub struct ClusterWorker {
     pub(super) retries: Retries,
     pub(super) kinds: Kinds,
     pub(super) learned: Learned,
+    pub(super) subscriptions: Subscriptions,
     name: String,
     runtime: RefCell<Arc<ClusterRuntime>>,
     settings: RefCell<Rc<Settings>>,
@@ -101,6 +103,7 @@ impl ClusterWorker {
             retries: Retries::default(),
             kinds: Kinds::default(),
             learned: Learned::default(),
+            subscriptions: Subscriptions::default(),
             name,
             runtime: RefCell::new(runtime),
             settings: RefCell::new(settings),
@@ -135,6 +138,7 @@ impl ClusterWorker {
             let connections = self.nodes.borrow_mut().take_connections();
             self.moved();
             retire(connections);
+            self.reopen_subscriptions();
         }
     }
 

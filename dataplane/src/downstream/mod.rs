@@ -12,6 +12,7 @@ mod publish;
 mod redis;
 mod session;
 mod stats;
+mod subscriber;
 mod together;
 mod unknown;
 

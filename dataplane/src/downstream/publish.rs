@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    cluster::{Batch, Call},
+    cluster::{Batch, Call, NOTIFICATIONS},
     inflight::{Finish, Piece, Wish},
     protocol::{
         message::{Part, Span, bytes_of},
@@ -21,6 +21,9 @@ use crate::{
 };
 
 use super::redis::refuse;
+
+const KEPT: &[u8] =
+    b"ERR prism: channels that begin with '__key' are kept for what endpoints tell of their keys";
 
 const UNEXPECTED: &str = "ERR prism: an endpoint's reply is not of the command's type";
 
@@ -84,6 +87,10 @@ fn publish(request: Piece<'_>, args: &[Span], batch: &mut Batch<'_>) {
     let channel = args
         .get(1)
         .map_or(&[][..], |span| bytes_of(copy.bytes(), span));
+    if channel.starts_with(NOTIFICATIONS) && batch.cluster().settings_ref().is_cluster {
+        // Its subscribers listen to every endpoint, each of which would tell them of the one message.
+        return refuse(batch, KEPT);
+    }
     batch.forward(channel, request, call);
 }
 

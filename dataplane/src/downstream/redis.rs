@@ -7,7 +7,7 @@ use super::{
     local::{self, Client},
     publish,
     session::{Next, Protocol},
-    together, unknown,
+    subscriber, together, unknown,
 };
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible, finish},
@@ -77,6 +77,12 @@ impl Redis {
             refuse(batch, words.as_bytes());
             return Next::Continue;
         }
+        if self.client.is_confined(batch.kind().dialect)
+            && let Err(words) = subscriber::confine(command)
+        {
+            refuse(batch, words.as_bytes());
+            return Next::Continue;
+        }
         if local::is_paused(command, cluster) {
             return Next::Hold;
         }
@@ -91,6 +97,10 @@ impl Redis {
                 return broadcast::serve(command, request.bytes(), args, batch);
             }
             class if together::is_kept(class) => together::serve(command, request, args, batch),
+            _ if subscriber::serves(command.name) => {
+                let raw = request.bytes();
+                return subscriber::serve(&mut self.client, command, raw, args, batch);
+            }
             _ if publish::serves(command.name) => publish::serve(command, request, args, batch),
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),
         }

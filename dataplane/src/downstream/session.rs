@@ -306,7 +306,8 @@ impl Session {
         let Some(replies) = table.get(self.ticket) else {
             return true;
         };
-        if replies.is_over(limit, reply)
+        if replies.quiet.is_overrun
+            || replies.is_over(limit, reply)
             || replies.quiet.stalled.is_some() && replies.quiet.is_overdue
         {
             self.cluster.metrics.clients_closed_slow_total.inc();

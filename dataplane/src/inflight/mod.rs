@@ -9,6 +9,7 @@ mod deferred;
 mod intake;
 mod merge;
 mod replies;
+mod subscribed;
 mod table;
 mod ticket;
 
@@ -18,5 +19,6 @@ pub use deferred::{Cancel, Deferred};
 pub use intake::{Intake, Piece};
 pub use merge::{Finish, Merge};
 pub use replies::{Quiet, Replies, Wish};
+pub use subscribed::Subscribed;
 pub use table::Table;
 pub use ticket::Ticket;

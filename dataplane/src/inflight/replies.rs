@@ -8,12 +8,12 @@
 //! The usual reply is next in order and is copied once, from the read buffer to `out`. One that comes early is kept
 //! in the stash until its turn.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice, rc::Rc};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Bell, ByteQueue, Cancel, Merge, Piece, byte_queue::LARGE};
+use super::{Bell, ByteQueue, Cancel, Merge, Piece, Subscribed, byte_queue::LARGE};
 
 /// Replies of one session, by sequence number.
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ pub struct Replies {
     epoch: u32,
     /// Sequence number of the last request that may change data.
     last_write: u32,
+    /// What the session is subscribed to, once it was subscribed to anything.
+    pub subscribed: Option<Rc<Subscribed>>,
     /// What the sweep needs to know.
     pub quiet: Quiet,
     /// Requests begun now are not answered, at the client's own wish.
@@ -60,6 +62,8 @@ pub struct Quiet {
     pub is_overdue: bool,
     /// The session is to end at once: another client asked for it.
     pub is_killed: bool,
+    /// A message was left out because too many bytes wait: the session is to end.
+    pub is_overrun: bool,
 }
 
 #[derive(Debug)]
@@ -112,6 +116,28 @@ impl Replies {
         write(&mut self.stash);
         let slot = self.stashed_from(start);
         self.slots.push_back(slot);
+    }
+
+    /// Puts out a message, between two replies and without a turn.
+    ///
+    /// When more than `limit` bytes wait besides one reply of at most `reply` bytes, it is left out and the session
+    /// is to end.
+    pub fn push_message(&mut self, message: Piece<'_>, limit: usize, reply: usize) {
+        if self.quiet.is_overrun || self.is_over(limit, reply) {
+            self.quiet.is_overrun = true;
+            return;
+        }
+        // Replies are put out whole, so that what is there ends between two of them.
+        match message {
+            Piece::Borrowed(bytes) => self.out.push(bytes),
+            Piece::Shared(bytes) => self.out.push_shared(bytes),
+        }
+    }
+
+    /// Returns whether the session is subscribed to anything.
+    pub fn is_subscribed(&self) -> bool {
+        let counts = self.subscribed.as_ref();
+        counts.is_some_and(|counts| counts.is_any())
     }
 
     /// Settles one request, or one part of it, with its reply.
@@ -245,9 +271,9 @@ impl Replies {
         }
     }
 
-    /// Lets requests that are begun from now on go unanswered, or answers them again.
-    pub fn mute(&mut self, is_muted: bool) {
-        self.is_muted = is_muted;
+    /// Lets requests that are begun from now on go unanswered, or answers them again; returns how it was.
+    pub fn mute(&mut self, is_muted: bool) -> bool {
+        std::mem::replace(&mut self.is_muted, is_muted)
     }
 
     /// Returns whether a new request must wait until all earlier ones are answered, because keys may have moved.

@@ -65,6 +65,8 @@ table! {
         bytes_in_total: Counter "prism_downstream_received_bytes" "Bytes read from clients.";
         bytes_out_total: Counter "prism_downstream_sent_bytes" "Bytes written to clients.";
         latency: Histogram "prism_downstream_request_duration_seconds" "Time from request read to reply ready.";
+        messages_total: Counter "prism_downstream_messages" "Messages of channels and patterns handed to clients.";
+        subscription_gaps_total: Counter "prism_upstream_subscription_gaps" "Subscriptions that were interrupted and may have missed messages.";
         moved_total: Counter "prism_upstream_moved" "MOVED replies followed.";
         ask_total: Counter "prism_upstream_ask" "ASK replies followed.";
         redirect_exhausted_total: Counter "prism_upstream_redirects_exhausted" "Requests given up after too many redirects.";

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use crate::inflight::{Replies, Ticket};
+use crate::inflight::{Replies, Subscribed, Ticket};
 
 use super::ClientKind;
 
@@ -40,7 +40,7 @@ pub struct Record {
     /// Commands queued by its open MULTI.
     pub queued: Cell<Option<usize>>,
     /// Channels, patterns and shard channels it is subscribed to.
-    pub subscriptions: Cell<[usize; 3]>,
+    pub subscriptions: Rc<Subscribed>,
     /// It waits in a blocking command.
     pub is_blocked: Cell<bool>,
     /// It asked never to be closed for room.

@@ -13,6 +13,7 @@ mod lease;
 mod pending;
 mod probe;
 mod stream;
+mod subscription;
 
 pub use backoff::Backoff;
 pub use connect::{ConnectError, Dial, set_options};
@@ -26,3 +27,4 @@ pub use pending::{
 };
 pub use probe::{ask, probe};
 pub use stream::Stream;
+pub use subscription::{Family, Notice, Subscription};

@@ -91,7 +91,7 @@ const SHOWN: usize = 100;
 
 impl Loss {
     /// Tells that an endpoint sent `bytes` that answer nothing.
-    pub(super) fn unasked(bytes: &[u8]) -> Self {
+    pub fn unasked(bytes: &[u8]) -> Self {
         let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or(bytes);
         let shown = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
         Self::Malformed(format!("a reply to no request: {shown}"))

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{broadcast, publish, session::Next, together};
+use super::{broadcast, publish, session::Next, subscriber, together};
 use crate::{
     cluster::{Batch, ClusterWorker},
     observe::PauseKind,
@@ -160,6 +160,7 @@ fn is_served(command: &Command) -> bool {
         class if together::is_kept(class) => true,
         Class::Container => command::subcommands(command).next().is_some(),
         _ if publish::serves(command.name) || broadcast::serves(command.name) => true,
+        _ if subscriber::serves(command.name) => true,
         _ => {
             let name = command.name;
             let is_about_clients = clients::serves(name) || gather::serves(name);

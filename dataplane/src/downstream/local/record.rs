@@ -35,7 +35,7 @@ pub(super) fn of(cluster: &ClusterWorker, stream: &Stream, ticket: Ticket) -> Re
         user: RefCell::new(DEFAULT_USER.into()),
         command: Cell::new("NULL"),
         queued: Cell::new(None),
-        subscriptions: Cell::new([0; 3]),
+        subscriptions: std::rc::Rc::default(),
         is_blocked: Cell::new(false),
         is_kept: Cell::new(false),
     }

@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
+use super::super::subscriber::Subscriber;
 use super::{Asked, Handler, Words, auth::Standing, mute::Mute, record};
 use crate::{
     cluster::ClusterWorker,
     inflight::Ticket,
     observe::Record,
-    protocol::redis::reply::{write_bulk, write_simple},
+    protocol::redis::reply::{Dialect, write_array_header, write_bulk, write_simple},
     upstream::Stream,
 };
 
@@ -35,6 +36,8 @@ pub(in crate::downstream) struct Client {
     /// Where it reached the proxy, over TCP.
     pub(super) local_addr: Option<SocketAddr>,
     pub(super) standing: Standing,
+    /// What the client listens to, once it has listened to anything.
+    pub(in crate::downstream) subscriber: Option<Subscriber>,
 }
 
 impl Client {
@@ -55,7 +58,15 @@ impl Client {
             },
             mute: Mute::default(),
             standing: Standing::new(cluster),
+            subscriber: None,
         }
+    }
+
+    /// Returns whether the client may run a few commands only, because it is subscribed and speaks RESP2.
+    #[inline]
+    pub(in crate::downstream) fn is_confined(&self, dialect: Dialect) -> bool {
+        let subscriber = self.subscriber.as_ref();
+        subscriber.is_some_and(|subscriber| subscriber.is_confined(dialect))
     }
 
     /// Takes `name` as the client's name; an empty one takes the name away.
@@ -77,6 +88,7 @@ impl Client {
     /// Forgets what the client said about itself, as RESET does.
     pub(super) fn forget(&mut self, cluster: &ClusterWorker) {
         self.record.name.take();
+        self.subscriber = None;
         self.forget_user(cluster);
     }
 }
@@ -102,8 +114,13 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
     })
 }
 
-fn ping(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
+fn ping(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
     match asked.args.len() {
+        1 | 2 if client.is_confined(asked.kind.dialect) => {
+            write_array_header(out, 2);
+            write_bulk(out, "pong");
+            write_bulk(out, asked.word(1));
+        }
         1 => write_simple(out, "PONG"),
         2 => write_bulk(out, asked.word(1)),
         _ => return Err(asked.command.arity_error().into()),
