@@ -49,6 +49,8 @@ pub struct ClusterShared {
     pub topology: Arc<ArcSwap<Topology>>,
     /// Clients connected to this data plane.
     pub clients: AtomicU64,
+    /// Of these, those that wait in a blocking command.
+    pub blocked: AtomicU64,
     /// Which data planes serve it; one writer, the control thread.
     pub peers: ArcSwap<Peers>,
     /// What workers see, for the topology task; full: dropped and counted.

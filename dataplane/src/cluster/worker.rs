@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use prism_proto::model::{CacheType, Cluster, MultiKeyPolicy};
@@ -312,6 +312,22 @@ impl ClusterWorker {
         let mut text = Vec::new();
         error.write(self.settings_ref().wire, &mut text);
         self.settle(ticket, &text);
+    }
+
+    /// Notes whether a client waits in a blocking command, which another may end by CLIENT UNBLOCK.
+    pub fn note_blocked(&self, ticket: Ticket, is_blocked: bool) {
+        let clients = self.observer.clients.borrow();
+        let Some(record) = clients.get(ticket) else {
+            return;
+        };
+        if record.is_blocked.replace(is_blocked) == is_blocked {
+            return;
+        }
+        let runtime = self.runtime.borrow();
+        match is_blocked {
+            true => runtime.shared.blocked.fetch_add(1, Ordering::Relaxed),
+            false => runtime.shared.blocked.fetch_sub(1, Ordering::Relaxed),
+        };
     }
 
     /// Returns what is told of the kind of connections with a number.

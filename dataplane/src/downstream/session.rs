@@ -359,6 +359,7 @@ impl Future for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.cluster.table.borrow_mut().remove(self.ticket);
+        self.cluster.note_blocked(self.ticket, false);
         self.cluster
             .observer
             .clients

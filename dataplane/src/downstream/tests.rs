@@ -102,6 +102,7 @@ impl Proxy {
             name: cluster.name().to_owned(),
             topology: Arc::new(ArcSwap::from_pointee(topology)),
             clients: Default::default(),
+            blocked: Default::default(),
             peers: ArcSwap::default(),
             observations,
         });

@@ -11,7 +11,7 @@ mod text;
 
 pub use cell::{Counter, Gauge};
 pub use histogram::{Histogram, HistogramTotals};
-pub use process::resident_bytes;
+pub use process::{processor_seconds, resident_bytes};
 pub use registry::{ClusterTotals, Registry};
 pub use table::{
     ClusterMetrics, ClusterSums, ControlMetrics, ControlSums, EndpointMetrics, EndpointSums,

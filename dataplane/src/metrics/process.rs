@@ -19,11 +19,11 @@ pub(super) struct ProcessValue {
 
 /// Reads what is known; what cannot be read is left out.
 pub(super) fn values() -> Vec<ProcessValue> {
-    let cpu = cpu_seconds().map(|value| ProcessValue {
+    let cpu = processor_seconds().map(|(user, system)| ProcessValue {
         name: "process_cpu_seconds",
         help: "Processor time used",
         kind: MetricType::Counter,
-        value,
+        value: user + system,
     });
     let resident = resident_bytes().map(|bytes| ProcessValue {
         name: "process_resident_memory_bytes",
@@ -42,15 +42,17 @@ pub(super) fn values() -> Vec<ProcessValue> {
     [cpu, resident, files].into_iter().flatten().collect()
 }
 
-/// Sums user and system time; the two follow the 11th field after the command's closing bracket.
-fn cpu_seconds() -> Option<f64> {
+/// Returns the processor time used by this process and by the system for it, in seconds; `None` where `/proc` does not say.
+///
+/// The two follow the 11th field after the command's closing bracket.
+pub fn processor_seconds() -> Option<(f64, f64)> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let after_command = stat.rsplit_once(')')?.1;
     let mut fields = after_command.split_ascii_whitespace().skip(11);
     let user: f64 = fields.next()?.parse().ok()?;
     let system: f64 = fields.next()?.parse().ok()?;
     let ticks = rustix::param::clock_ticks_per_second() as f64;
-    Some((user + system) / ticks)
+    Some((user / ticks, system / ticks))
 }
 
 /// Returns the memory that this process holds, in bytes; `None` where `/proc` does not say.

@@ -84,6 +84,20 @@ impl Registry {
             .collect()
     }
 
+    /// Adds all workers of one cluster up.
+    pub fn sums(&self, cluster: &str) -> ClusterSums {
+        let mut clusters = self.lock();
+        let Some(cells) = clusters.get_mut(cluster) else {
+            return ClusterSums::default();
+        };
+        cells.fold();
+        let mut sums = cells.retired.clone();
+        for worker in cells.workers.values() {
+            worker.add_to(&mut sums);
+        }
+        sums
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ClusterCells>> {
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -67,6 +67,7 @@ impl TopologyHandle {
             name: cluster.name().to_owned(),
             topology: Arc::new(ArcSwap::from_pointee(first)),
             clients: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
             peers: ArcSwap::default(),
             observations,
             exchange: Exchange::default(),

@@ -6,8 +6,14 @@ use crate::protocol::redis::reply::{
     write_simple,
 };
 
+const CACHING: Words = Words::Borrowed(
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+);
+
 pub(super) fn handler(name: &str) -> Option<Handler> {
     Some(match name {
+        // Only who tracks keys can say more of it.
+        "client|caching" => |_, _, _| Err(CACHING),
         "client|getname" => getname,
         "client|getredir" => |_, _, out| {
             write_integer(out, -1);

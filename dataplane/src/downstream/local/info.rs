@@ -11,27 +11,43 @@ use prism_proto::model::ListenAddr;
 use super::{
     Asked, Client, Handler, Words,
     session::{REDIS, mode},
+    unsupported,
 };
 use crate::{
     cluster::ClusterWorker,
-    protocol::redis::reply::{write_array_header, write_bulk, write_integer},
+    metrics::{processor_seconds, resident_bytes},
+    protocol::redis::reply::{write_array_header, write_bulk, write_integer, write_verbatim},
 };
 
 /// Writes the fields of one section.
 type Section = fn(&ClusterWorker, &mut String) -> fmt::Result;
 
 /// The sections, as Redis names and orders them.
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("Server", server),
     ("Clients", clients),
-    ("Persistence", |_, text| text.write_str("loading:0\r\n")),
+    ("Memory", memory),
+    ("Persistence", |_, text| {
+        text.write_str("loading:0\r\nasync_loading:0\r\n")
+    }),
+    ("Stats", stats),
     ("Replication", |_, text| {
         text.write_str("role:master\r\nconnected_slaves:0\r\n")
     }),
+    ("CPU", processor),
     ("Cluster", |cluster, text| {
         let is_cluster = u8::from(cluster.settings_ref().is_cluster);
         write!(text, "cluster_enabled:{is_cluster}\r\n")
     }),
+];
+
+/// Sections that only endpoints could fill: left out of the whole, refused when asked for by name.
+const REFUSED: [&str; 5] = [
+    "commandstats",
+    "errorstats",
+    "keyspace",
+    "latencystats",
+    "modules",
 ];
 
 const SECONDS_A_DAY: u64 = 86_400;
@@ -46,18 +62,18 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
 }
 
 fn info(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    let is_any = |names: &[&str]| {
+    let is_asked = |name: &str| {
         let mut words = asked.words(1);
-        words.any(|word| {
-            names
-                .iter()
-                .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
-        })
+        words.any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
     };
-    let is_all = asked.args.len() == 1 || is_any(&["all", "default", "everything"]);
+    if let Some(name) = REFUSED.iter().find(|name| is_asked(name)) {
+        return Err(unsupported(&format!("info {name}")));
+    }
+    let is_all = ["all", "default", "everything"].into_iter().any(is_asked);
+    let is_all = is_all || asked.args.len() == 1;
     let mut text = String::new();
     for (name, write) in SECTIONS {
-        if !is_all && !is_any(&[name]) {
+        if !is_all && !is_asked(name) {
             continue;
         }
         if !text.is_empty() {
@@ -66,7 +82,7 @@ fn info(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Word
         // A string takes whatever is written.
         let _ = write!(text, "# {name}\r\n").and_then(|()| write(asked.cluster, &mut text));
     }
-    write_bulk(out, text);
+    write_verbatim(out, text, asked.kind.dialect);
     Ok(())
 }
 
@@ -94,7 +110,60 @@ fn clients(cluster: &ClusterWorker, text: &mut String) -> fmt::Result {
     if let Some(limit) = runtime.cluster.limits().max_clients {
         write!(text, "maxclients:{limit}\r\n")?;
     }
-    text.write_str("blocked_clients:0\r\n")
+    let blocked = runtime.shared.blocked.load(Ordering::Relaxed);
+    write!(text, "blocked_clients:{blocked}\r\n")
+}
+
+/// Tells of the whole data plane, which has no data of its own.
+fn memory(_: &ClusterWorker, text: &mut String) -> fmt::Result {
+    let used = resident_bytes().unwrap_or_default();
+    for name in ["used_memory", "used_memory_rss"] {
+        write!(text, "{name}:{used}\r\n{name}_human:{}\r\n", Human(used))?;
+    }
+    text.write_str("maxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n")
+}
+
+/// Tells of this cluster on this data plane, all its workers taken together, since the start.
+fn stats(cluster: &ClusterWorker, text: &mut String) -> fmt::Result {
+    let sums = cluster.context.registry.sums(cluster.name());
+    for (name, value) in [
+        ("total_connections_received", sums.connections_total),
+        ("total_commands_processed", sums.requests_total),
+        ("total_net_input_bytes", sums.bytes_in_total),
+        ("total_net_output_bytes", sums.bytes_out_total),
+        ("rejected_connections", sums.clients_rejected_total),
+    ] {
+        write!(text, "{name}:{value}\r\n")?;
+    }
+    Ok(())
+}
+
+/// Tells of the whole data plane.
+fn processor(_: &ClusterWorker, text: &mut String) -> fmt::Result {
+    let (user, system) = processor_seconds().unwrap_or_default();
+    write!(
+        text,
+        "used_cpu_sys:{system:.6}\r\nused_cpu_user:{user:.6}\r\n"
+    )
+}
+
+/// A size as Redis shows it to people.
+struct Human(u64);
+
+impl fmt::Display for Human {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut size, mut unit) = (self.0 as f64, 'B');
+        for larger in ['K', 'M', 'G', 'T'] {
+            if size < 1024.0 {
+                break;
+            }
+            (size, unit) = (size / 1024.0, larger);
+        }
+        match unit {
+            'B' => write!(f, "{}B", self.0),
+            unit => write!(f, "{size:.2}{unit}"),
+        }
+    }
 }
 
 /// Whatever the endpoints are, the proxy takes writes.

@@ -25,6 +25,7 @@ mod cluster;
 mod command;
 mod config;
 mod gather;
+mod genpass;
 mod info;
 mod kind;
 mod latency;
@@ -178,6 +179,7 @@ fn handler(name: &str) -> Option<Handler> {
         .or_else(|| info::handler(name))
         .or_else(|| latency::handler(name))
         .or_else(|| config::handler(name))
+        .or_else(|| genpass::handler(name))
 }
 
 fn refuse(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Words> {
@@ -186,7 +188,7 @@ fn refuse(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Word
         return Err(session::NO_CLUSTER);
     }
     Err(match asked.command.class {
-        Class::Forbid => {
+        Class::Admin | Class::Forbid => {
             format!("ERR prism: '{name}' belongs to one endpoint and is always refused").into()
         }
         Class::LocalAdmin => "ERR prism: managed; use prismctl apply".into(),
@@ -198,5 +200,7 @@ pub(super) fn unsupported(what: &str) -> Words {
     format!("ERR prism: '{what}' is not supported by this version").into()
 }
 
+#[cfg(test)]
+mod design;
 #[cfg(test)]
 mod tests;
