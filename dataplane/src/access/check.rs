@@ -6,7 +6,7 @@ use super::{
 };
 use crate::protocol::{
     message::{Span, bytes_of},
-    redis::command::{Class, Command, KeyFlags},
+    redis::command::{Class, Command, Foreign, KeyFlags},
 };
 
 /// What is not allowed is named by its place among the arguments.
@@ -49,6 +49,39 @@ fn check_keys(rules: &Rules, command: &Command, raw: &[u8], args: &[Span]) -> Re
             continue;
         };
         if !rules.may_touch(bytes_of(raw, span), need(command, key.flags)) {
+            return Err(Denied::Key(key.position));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the command and its keys; scripts are not among these commands, nor are channels.
+pub(super) fn check_foreign(
+    rules: &Rules,
+    command: &Foreign,
+    raw: &[u8],
+    args: &[Span],
+) -> Result<(), Denied> {
+    if !rules.may_run_foreign(command) {
+        return Err(Denied::Command);
+    }
+    for key in command.keys(raw, args).list {
+        let mut words = key.flags.words();
+        // Where nothing is said of what is done with the key, everything may be.
+        let is_told =
+            key.flags != KeyFlags::default() && words.all(|word| word != "variable_flags");
+        let need = match is_told {
+            true => Need {
+                read: key.flags.is_read(),
+                write: key.flags.is_change(),
+            },
+            false => Need {
+                read: true,
+                write: command.is_write,
+            },
+        };
+        let span = args.get(key.position);
+        if span.is_some_and(|span| !rules.may_touch(bytes_of(raw, span), need)) {
             return Err(Denied::Key(key.position));
         }
     }

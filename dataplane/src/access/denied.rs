@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::redis::command::Command;
-
 /// Why a user may not send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
@@ -19,9 +17,8 @@ pub enum Denied {
 
 impl Denied {
     /// The words for the client, without `-` and line end.
-    pub fn text(&self, command: &Command) -> Cow<'static, str> {
+    pub fn text(&self, name: &str) -> Cow<'static, str> {
         const NO_PERMISSIONS: &str = "NOPERM this user has no permissions to";
-        let name = command.name;
         match self {
             Self::Channel(_) => {
                 format!("{NO_PERMISSIONS} access one of the channels used as arguments").into()

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use prism_proto::model::{Cluster, CommandClass, DEFAULT_USER, Secret, Violations};
 
-use crate::protocol::{message::Span, redis::command::Command};
+use crate::protocol::{
+    message::Span,
+    redis::command::{Command, Foreign},
+};
 
 mod check;
 mod commands;
@@ -28,6 +31,8 @@ pub struct Access {
     default: Arc<User>,
     /// What nobody may run; nothing when everything is allowed.
     denied: Option<CommandSet>,
+    /// What the definition allows, and what it denies.
+    classes: [Vec<CommandClass>; 2],
 }
 
 /// One user that clients may be; shows no password.
@@ -82,6 +87,7 @@ impl Access {
             users,
             default,
             denied: denied(cluster, &mut violations),
+            classes: [cluster.allow().to_vec(), cluster.deny().to_vec()],
         };
         violations.into_result(access)
     }
@@ -124,6 +130,16 @@ impl Access {
             .is_some_and(|denied| denied.has(command))
     }
 
+    /// Whether nobody may run a command that is in no table; only categories can speak of it.
+    pub fn is_foreign_denied(&self, command: &Foreign) -> bool {
+        let speaks = |class: &CommandClass| match class {
+            CommandClass::Category(name) => name == "all" || command.is_in(name),
+            CommandClass::Command(_) => false,
+        };
+        let [allow, deny] = &self.classes;
+        !allow.is_empty() && !allow.iter().any(speaks) || deny.iter().any(speaks)
+    }
+
     /// Whether a user may send everything, so that nothing needs to be looked at.
     pub fn is_unlimited(&self, user: &User) -> bool {
         self.denied.is_none() && user.rules.is_everything()
@@ -157,6 +173,19 @@ impl User {
     /// What is not allowed.
     pub fn check(&self, command: &Command, raw: &[u8], args: &[Span]) -> Result<(), Denied> {
         check::check(self, command, raw, args)
+    }
+
+    /// Checks whether the user may send a request whose command is in no table.
+    ///
+    /// # Errors
+    /// What is not allowed.
+    pub fn check_foreign(
+        &self,
+        command: &Foreign,
+        raw: &[u8],
+        args: &[Span],
+    ) -> Result<(), Denied> {
+        check::check_foreign(&self.rules, command, raw, args)
     }
 
     /// Whether every key may be read, whatever its name: SORT with BY or GET asks for that.

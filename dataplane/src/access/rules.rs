@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prism_proto::model::{AclRule, CommandClass};
 
 use super::{commands::CommandSet, glob};
-use crate::protocol::redis::command::Command;
+use crate::protocol::redis::command::{Command, Foreign};
 
 /// What a user may run and touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) struct Rules {
     commands: CommandSet,
     /// Every command, those that are in no table too.
     has_all_commands: bool,
+    /// The rules about categories, for commands that are in no table.
+    categories: Vec<(String, bool)>,
     /// First arguments that allow commands which are not in the set, by row.
     first_arguments: BTreeMap<usize, Vec<Box<[u8]>>>,
     keys: Vec<KeyPattern>,
@@ -43,6 +45,7 @@ impl Rules {
         Self {
             commands: CommandSet::all(),
             has_all_commands: true,
+            categories: vec![("all".to_owned(), true)],
             first_arguments: BTreeMap::new(),
             keys: Vec::new(),
             has_all_keys: true,
@@ -57,6 +60,7 @@ impl Rules {
         Self {
             commands: CommandSet::default(),
             has_all_commands: false,
+            categories: Vec::new(),
             first_arguments: BTreeMap::new(),
             keys: Vec::new(),
             has_all_keys: false,
@@ -116,6 +120,9 @@ impl Rules {
 
     fn change(&mut self, rule: &AclRule, class: &CommandClass, is_allowed: bool) -> bool {
         let is_all = matches!(class, CommandClass::Category(name) if name == "all");
+        if let CommandClass::Category(name) = class {
+            self.categories.push((name.clone(), is_allowed));
+        }
         let Some(rows) = self.commands.change(class, is_allowed) else {
             return false;
         };
@@ -159,6 +166,14 @@ impl Rules {
                 .any(|allowed| allowed.eq_ignore_ascii_case(first))
         };
         first.is_some_and(is_allowed)
+    }
+
+    /// Whether the user may run a command that is in no table: only categories can speak of it, the last that does decides.
+    pub(super) fn may_run_foreign(&self, command: &Foreign) -> bool {
+        let speaks = |category: &str| category == "all" || command.is_in(category);
+        let mut rules = self.categories.iter().rev();
+        let last = rules.find(|(category, _)| speaks(category));
+        last.is_some_and(|(_, is_allowed)| *is_allowed)
     }
 
     /// Whether the user may do to a key what a command needs.

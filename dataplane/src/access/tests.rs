@@ -239,3 +239,57 @@ fn rules_are_shown_as_redis_shows_them() {
     assert_eq!(user.shown_commands(), "-@all");
     assert!(!user.is_enabled());
 }
+
+#[test]
+fn commands_of_modules_are_held_to_categories_and_keys() {
+    // JSON.SET as a module of Redis 7.0 describes it.
+    let foreign = |flags: &str| {
+        let reply = format!(
+            "*1\r\n*10\r\n$8\r\njson.set\r\n:-4\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n*2\r\n+@write\r\n+@slow\r\n*0\r\n\
+             *1\r\n*6\r\n$5\r\nflags\r\n{flags}$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n\
+             *2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n\
+             *6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n"
+        );
+        Foreign::read(reply.as_bytes()).unwrap().unwrap()
+    };
+    let told = foreign("*2\r\n+OW\r\n+update\r\n");
+    let untold = foreign("*1\r\n+variable_flags\r\n");
+    let raw = b"JSON.SET app:1 $ 1";
+    let args: [Span; 4] = [0..8, 9..14, 15..16, 17..18];
+    for (rules, command, expected) in [
+        ("+@all ~*", &told, Ok(())),
+        ("+@all -@write ~*", &told, Err(Denied::Command)),
+        ("+@write ~*", &told, Ok(())),
+        ("-@slow +@write ~*", &told, Ok(())),
+        ("+@write -@slow ~*", &told, Err(Denied::Command)),
+        ("+@read +set ~*", &told, Err(Denied::Command)),
+        ("+@all -get ~*", &told, Ok(())),
+        ("+@all ~app:*", &told, Ok(())),
+        ("+@all ~other:*", &told, Err(Denied::Key(1))),
+        ("+@all %W~app:*", &told, Ok(())),
+        ("+@all %R~app:*", &told, Err(Denied::Key(1))),
+        ("+@all %W~app:*", &untold, Err(Denied::Key(1))),
+        ("+@all ~app:*", &untold, Ok(())),
+    ] {
+        let access = with_user(rules);
+        let user = access.user(b"app").unwrap();
+        assert_eq!(user.check_foreign(command, raw, &args), expected, "{rules}");
+    }
+    let list = |words: &str| words.split_whitespace().map(str::to_owned).collect();
+    for (allow, deny, is_denied) in [
+        ("", "", false),
+        ("", "keys", false),
+        ("", "@write", true),
+        ("", "@dangerous", false),
+        ("get set", "", true),
+        ("@write", "", false),
+        ("@all", "@slow", true),
+    ] {
+        let access = access(Draft {
+            allow: list(allow),
+            deny: list(deny),
+            ..draft()
+        });
+        assert_eq!(access.is_foreign_denied(&told), is_denied, "{allow}/{deny}");
+    }
+}

@@ -41,12 +41,19 @@ fn show_cluster(runtime: &ClusterRuntime) -> Value {
         "cache_type": cluster.cache_type().to_string(),
         "clients": runtime.shared.clients.load(Relaxed),
         "password": cluster.password().is_some(),
+        "users": names(cluster.users().iter().map(|user| &user.name)),
+        "allow": names(cluster.allow()),
+        "deny": names(cluster.deny()),
         "backend_password": cluster.backend().is_some(),
         "sharding": format!("{:?}", cluster.sharding()),
         "timeouts_ms": timeouts(cluster),
         "limits": format!("{:?}", cluster.limits()),
         "topology": show_topology(&topology),
     })
+}
+
+fn names<T: ToString>(list: impl IntoIterator<Item = T>) -> Vec<String> {
+    list.into_iter().map(|each| each.to_string()).collect()
 }
 
 fn timeouts(cluster: &Cluster) -> Value {

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::model::{Draft, Secret, Violations};
+use crate::model::{Draft, Secret, UserDraft, Violations};
 
 /// Bytes that SHA-256 works on at a time.
 const BLOCK_BYTES: usize = 64;
@@ -26,6 +26,21 @@ impl Draft {
             secrets.push(("backend_auth.password".to_owned(), password));
         }
         secrets
+    }
+
+    /// Returns every secret with what it belongs to, in the order of [`Self::secrets`]: users keep theirs wherever they stand.
+    fn secrets_by_owner(&self) -> Vec<(String, &Secret)> {
+        let users = self.auth.iter().flat_map(|auth| &auth.users);
+        let owner = |(index, user): (usize, &UserDraft)| {
+            let field = format!("auth.users[{index}].password");
+            (field, format!("user {}", user.username))
+        };
+        let owners: Vec<_> = users.enumerate().map(owner).collect();
+        let owned = |(field, secret): (String, _)| {
+            let owner = owners.iter().find(|(of_user, _)| *of_user == field);
+            (owner.map_or(field, |(_, owner)| owner.clone()), secret)
+        };
+        self.secrets().into_iter().map(owned).collect()
     }
 
     fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
@@ -64,13 +79,18 @@ impl Draft {
     /// # Errors
     /// A violation for each digest that is not the one shown for the stored secret of that field.
     pub fn restore_secrets(&mut self, stored: Option<&Self>, key: &[u8]) -> Result<(), Violations> {
-        let stored = stored.map(Self::secrets).unwrap_or_default();
+        let named = stored.map(Self::secrets_by_owner).unwrap_or_default();
+        let owners: Vec<_> = self
+            .secrets_by_owner()
+            .into_iter()
+            .map(|(owner, _)| owner)
+            .collect();
         let mut violations = Violations::new();
-        for (field, secret) in self.secrets_mut() {
+        for (owner, (field, secret)) in owners.into_iter().zip(self.secrets_mut()) {
             let Secret::Unchanged(shown) = &*secret else {
                 continue;
             };
-            let of_field = stored.iter().find(|(known, _)| *known == field);
+            let of_field = named.iter().find(|(known, _)| *known == owner);
             match of_field {
                 Some((_, known)) if is_shown(key, known, shown) => *secret = (*known).clone(),
                 Some(_) => violations.push(field, "is not the digest shown for the stored secret"),
@@ -149,6 +169,30 @@ mod tests {
         assert_ne!(shown, stored);
         shown.restore_secrets(Some(&stored), b"key").unwrap();
         assert_eq!(shown, stored);
+    }
+
+    #[test]
+    fn secret_follows_the_user_of_its_name() {
+        let user = |name: &str, password: &str| UserDraft {
+            username: name.to_owned(),
+            password: Some(Secret::Plain(password.to_owned())),
+            ..UserDraft::default()
+        };
+        let with_users = |users| Draft {
+            auth: Some(AuthDraft {
+                password: None,
+                users,
+            }),
+            ..Draft::default()
+        };
+        let stored = with_users(vec![user("a", "one"), user("b", "two")]);
+        let mut shown = stored.redacted(b"key");
+        shown.auth.as_mut().unwrap().users.remove(0);
+        shown.restore_secrets(Some(&stored), b"key").unwrap();
+        assert_eq!(shown, with_users(vec![user("b", "two")]));
+        let mut renamed = stored.redacted(b"key");
+        renamed.auth.as_mut().unwrap().users[0].username = "c".to_owned();
+        assert!(renamed.restore_secrets(Some(&stored), b"key").is_err());
     }
 
     #[test]

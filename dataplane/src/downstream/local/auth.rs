@@ -86,9 +86,9 @@ impl Standing {
             return Err(NO_AUTH);
         }
         let verdict = self.user.check(command, raw, args);
-        verdict.map_err(|denied| denied.text(command))?;
+        verdict.map_err(|denied| denied.text(command.name))?;
         match self.access.is_denied(command) {
-            true => Err(denied(command).into()),
+            true => Err(denied(command.name).into()),
             false => check_sort(&self.user, command, raw, args),
         }
     }
@@ -142,12 +142,12 @@ impl Client {
         if let Some(row) = command.original() {
             return self.standing.check(row, raw, args).map_err(String::from);
         }
-        match self.standing.access.is_unlimited(&self.standing.user) {
-            true => Ok(()),
-            false => Err(format!(
-                "NOPERM prism: '{name}' is new to the proxy: it is only for users who may do everything, \
-                 where no command is denied"
-            )),
+        let Standing { user, access, .. } = &self.standing;
+        let verdict = user.check_foreign(command, raw, args);
+        verdict.map_err(|denied| String::from(denied.text(name)))?;
+        match access.is_foreign_denied(command) {
+            true => Err(denied(name)),
+            false => Ok(()),
         }
     }
 
@@ -190,8 +190,8 @@ impl Client {
     }
 }
 
-fn denied(command: &Command) -> String {
-    format!("ERR prism: '{}' is denied on this cluster", command.name)
+fn denied(name: &str) -> String {
+    format!("ERR prism: '{name}' is denied on this cluster")
 }
 
 /// SORT reads keys named by what it sorts: only those may ask for that who may read every key.
@@ -359,7 +359,7 @@ fn dry_run(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
     };
     let may_not = "This user has no permissions to";
     match user.check(command, asked.raw, args) {
-        Ok(()) if asked.cluster.denies(command) => write_bulk(out, denied(command)),
+        Ok(()) if asked.cluster.denies(command) => write_bulk(out, denied(command.name)),
         Ok(()) => write_simple(out, "OK"),
         Err(Denied::Command) => {
             write_bulk(out, format!("{may_not} run the '{}' command", command.name));
@@ -373,7 +373,7 @@ fn dry_run(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
                 format!("{may_not} access the '{}' channel", shown(3 + at)),
             );
         }
-        Err(denied) => write_bulk(out, denied.text(command).as_bytes()),
+        Err(denied) => write_bulk(out, denied.text(command.name).as_bytes()),
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ pub struct Foreign {
     pub is_write: bool,
     /// Flags as the endpoint names them.
     flags: Vec<String>,
+    /// Categories as the endpoint names them, with `@`.
+    categories: Vec<String>,
     /// Where its keys are.
     specs: Vec<KeySpec>,
 }
@@ -42,6 +44,10 @@ impl Foreign {
             [_, _, specs, ..] => array_elements(specs)?.filter_map(spec).collect(),
             _ => Vec::new(),
         };
+        let categories = rest
+            .first()
+            .and_then(|categories| array_elements(categories));
+        let categories = categories.into_iter().flatten().filter_map(text).collect();
         let is_movable = flags.iter().any(|flag| flag == "movablekeys");
         if specs.is_empty() && !is_movable {
             specs.extend(range(integer(first)?, integer(last)?, integer(step)?));
@@ -51,6 +57,7 @@ impl Foreign {
             arity: integer(arity)?,
             is_write: !flags.iter().any(|flag| flag == "readonly"),
             flags,
+            categories,
             specs,
         }))
     }
@@ -83,6 +90,12 @@ impl Foreign {
         }
         let are_told = self.specs.iter().all(is_told);
         (!are_told).then(|| "does not say where all its keys are".into())
+    }
+
+    /// Whether it belongs to the access category `category`, named without `@`.
+    pub fn is_in(&self, category: &str) -> bool {
+        let mut categories = self.categories.iter();
+        categories.any(|word| word.strip_prefix('@') == Some(category))
     }
 
     /// Whether `argc` arguments, the name included, are right for it.
