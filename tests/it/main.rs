@@ -11,6 +11,7 @@ mod clients_admin;
 mod cluster_clients;
 mod ctl;
 mod differential;
+mod explain;
 mod exposure;
 mod flapping;
 mod fleet_apply;

@@ -41,6 +41,15 @@ pub struct Together<'a> {
     pub keys: &'a mut dyn Iterator<Item = &'a [u8]>,
 }
 
+/// Where a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// What the definition calls the endpoint.
+    pub endpoint: String,
+    /// The number of the shard, in a Redis Cluster of the slot; keys of one unit can be in one request.
+    pub unit: usize,
+}
+
 /// The keys of one request do not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("keys in request are not at one place")]
@@ -193,6 +202,18 @@ impl<'a> Batch<'a> {
             Ok(route) => self.forward_to(route, request, call),
             Err(error) => self.fail(call.wish, &error),
         }
+    }
+
+    /// Returns where `key` is.
+    ///
+    /// # Errors
+    /// When nobody is there to take it.
+    pub fn locate(&self, key: &[u8]) -> Result<Located, CallError> {
+        let route = self.nodes.route(key, self.cluster.name())?;
+        Ok(Located {
+            endpoint: self.nodes.label(route.node),
+            unit: route.unit,
+        })
     }
 
     /// Sends a request to the endpoints that have its keys, in parts if they are several.

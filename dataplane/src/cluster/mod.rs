@@ -21,7 +21,7 @@ mod sweep;
 mod topology;
 mod worker;
 
-pub use dispatch::{Apart, Batch, Call, Divisible, Together};
+pub use dispatch::{Apart, Batch, Call, Divisible, Located, Together};
 pub use error::CallError;
 pub use learned::Knowledge;
 pub use lease::{Leased, Place};

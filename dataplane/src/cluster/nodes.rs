@@ -284,6 +284,12 @@ impl Nodes {
         &mut self.list[index]
     }
 
+    /// Returns what the definition calls an endpoint.
+    pub(super) fn label(&self, index: usize) -> String {
+        let node = self.list.get(index);
+        node.map_or_else(String::new, |node| node.target.label.clone())
+    }
+
     /// Takes all connections away.
     pub(super) fn take_connections(&mut self) -> Vec<SharedConnection> {
         self.list

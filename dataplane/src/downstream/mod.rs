@@ -4,6 +4,7 @@
 
 mod apart;
 mod broadcast;
+mod explain;
 mod gets;
 mod listener;
 mod local;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    broadcast,
+    broadcast, explain,
     local::{self, Client},
     publish,
     session::{Next, Protocol},
@@ -102,6 +102,9 @@ impl Redis {
                 return subscriber::serve(&mut self.client, command, raw, args, batch);
             }
             _ if publish::serves(command.name) => publish::serve(command, request, args, batch),
+            _ if command.name == "prism|explain" => {
+                return explain::serve(&mut self.client, request.bytes(), args, batch);
+            }
             _ => return local::serve(&mut self.client, command, request.bytes(), args, batch),
         }
         Next::Continue

@@ -73,14 +73,14 @@ pub(super) fn send(
     }
 }
 
-const CROSSSLOT: &[u8] = b"CROSSSLOT Keys in request don't hash to the same slot";
+pub(super) const CROSSSLOT: &[u8] = b"CROSSSLOT Keys in request don't hash to the same slot";
 
 /// What `SORT` would silently leave out.
 const FOREIGN: &str = "ERR prism: BY and GET of SORT name keys that may be on other endpoints of \
                        this pool; a hash tag before the * keeps them together";
 
 /// Refuses what no endpoint could answer rightly.
-fn check(
+pub(super) fn check(
     command: &Command,
     keys: &mut Keys,
     (raw, args): (&[u8], &[Span]),

@@ -28,9 +28,7 @@ pub(super) fn serve(
     let copy = request.clone();
     let raw = copy.bytes();
     let name = args.first().map_or(&[][..], |span| bytes_of(raw, span));
-    let is_name = name.len() <= MAX_NAME && name.iter().all(u8::is_ascii_graphic);
-    // Whoever has not said who it is has nobody asked for it.
-    if !is_name || !client.is_admitted(batch.cluster()) {
+    if !may_ask(client, raw, args, batch) {
         refuse(batch, &Unfit::Unknown.text(raw, args));
         return Next::Continue;
     }
@@ -55,8 +53,15 @@ pub(super) fn serve(
     Next::Continue
 }
 
+/// Returns whether an endpoint is asked about the name of a request: not for strangers, and not about any bytes.
+pub(super) fn may_ask(client: &mut Client, raw: &[u8], args: &[Span], batch: &Batch<'_>) -> bool {
+    let name = args.first().map_or(&[][..], |span| bytes_of(raw, span));
+    let is_name = name.len() <= MAX_NAME && name.iter().all(u8::is_ascii_graphic);
+    is_name && client.is_admitted(batch.cluster())
+}
+
 /// Refuses what the client may not do, what cannot be forwarded, and what an endpoint would refuse.
-fn check(
+pub(super) fn check(
     client: &mut Client,
     command: &Foreign,
     (raw, args): (&[u8], &[Span]),

@@ -26,7 +26,7 @@ pub const COMMANDS: &str = "\
     memory memory|doctor memory|help memory|malloc-stats memory|purge memory|stats memory|usage mget migrate \
     module module|help module|list module|load module|loadex module|unload monitor move mset msetnx multi object \
     object|encoding object|freq object|help object|idletime object|refcount persist pexpire pexpireat \
-    pexpiretime pfadd pfcount pfdebug pfmerge pfselftest ping psetex psubscribe psync pttl publish pubsub \
+    pexpiretime pfadd pfcount pfdebug pfmerge pfselftest ping prism prism|explain psetex psubscribe psync pttl publish pubsub \
     pubsub|channels pubsub|help pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub punsubscribe \
     quit randomkey readonly readwrite rename renamenx replconf replicaof reset restore restore-asking role rpop \
     rpoplpush rpush rpushx sadd save scan scard script script|debug script|exists script|flush script|help \

@@ -183,17 +183,28 @@ fn handler(name: &str) -> Option<Handler> {
 }
 
 fn refuse(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Words> {
-    let name = asked.command.name;
-    if name.starts_with("cluster|") && !asked.cluster.settings_ref().is_cluster {
-        return Err(session::NO_CLUSTER);
+    Err(words_for(asked.command, asked.cluster))
+}
+
+/// Returns the words that refuse a command whatever its arguments; nothing for one that is served.
+pub(super) fn refusal(command: &Command, cluster: &ClusterWorker) -> Option<Words> {
+    let is_of_clusters = command.name.starts_with("cluster|") && !cluster.settings_ref().is_cluster;
+    let is_refused = is_of_clusters || !is_served(command) && command.name != "prism|explain";
+    is_refused.then(|| words_for(command, cluster))
+}
+
+fn words_for(command: &Command, cluster: &ClusterWorker) -> Words {
+    let name = command.name;
+    if name.starts_with("cluster|") && !cluster.settings_ref().is_cluster {
+        return session::NO_CLUSTER;
     }
-    Err(match asked.command.class {
+    match command.class {
         Class::Admin | Class::Forbid => {
             format!("ERR prism: '{name}' belongs to one endpoint and is always refused").into()
         }
         Class::LocalAdmin => "ERR prism: managed; use prismctl apply".into(),
         _ => unsupported(name),
-    })
+    }
 }
 
 pub(super) fn unsupported(what: &str) -> Words {

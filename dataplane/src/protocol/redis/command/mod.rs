@@ -139,6 +139,42 @@ pub enum SplitKind {
     Unlink,
 }
 
+impl Class {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::Any => "ANY",
+            Self::Block => "BLOCK",
+            Self::BlockNumkeys => "BLOCK-NUMKEYS",
+            Self::Broadcast => "BCAST",
+            Self::BroadcastAdmin => "BCAST-ADMIN",
+            Self::Container => "CONTAINER",
+            Self::Emulate => "EMULATE",
+            Self::Forbid => "FORBID",
+            Self::Local => "LOCAL",
+            Self::LocalAdmin => "LOCAL-ADMIN",
+            Self::LocalMerged => "LOCAL+",
+            Self::PubSub => "PUBSUB",
+            Self::PubSubShard => "PUBSUB-SHARD",
+            Self::Same => "SAME",
+            Self::SameNumkeys => "SAME-NUMKEYS",
+            Self::SameSpecial => "SAME-SPECIAL",
+            Self::Scan => "SCAN",
+            Self::Script => "SCRIPT",
+            Self::ScriptRead => "SCRIPT-RO",
+            Self::SingleRead => "SINGLE-R",
+            Self::SingleWrite => "SINGLE-W",
+            Self::Slot => "SLOT",
+            Self::Split(_) => "SPLIT",
+            Self::Streams => "STREAMS",
+            Self::Subkey => "SUBKEY",
+            Self::Tracking => "TRACKING",
+            Self::Transaction => "TXN",
+        }
+    }
+}
+
 impl Command {
     /// Whether `argc` arguments, the name included, are right for this command.
     #[inline]
@@ -183,7 +219,7 @@ impl Command {
 }
 
 /// The names that have subcommands.
-const CONTAINERS: &str = "acl client cluster command config function latency memory module object pubsub \
+const CONTAINERS: &str = "acl client cluster command config function latency memory module object prism pubsub \
                           script slowlog xgroup xinfo";
 
 const fn is_container(name: &str) -> bool {

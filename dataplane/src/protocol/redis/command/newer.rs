@@ -20,6 +20,8 @@ pub(super) static NEWER: &[Command] = rows! {
     "hpttl", SingleRead, -2, 1 1 1, "fast readonly", "fast hash read";
     "hsetex", SingleWrite, -2, 1 1 1, "denyoom fast write", "fast hash write";
     "httl", SingleRead, -2, 1 1 1, "fast readonly", "fast hash read";
+    "prism", Container, -2, 0 0 0, "", "slow";
+    "prism|explain", Local, -3, 0 0 0, "admin loading stale", "admin dangerous slow";
     "waitaof", Broadcast, 4, 0 0 0, "blocking", "blocking connection slow";
     "xackdel", SingleWrite, -2, 1 1 1, "fast write", "fast stream write";
     "xdelex", SingleWrite, -2, 1 1 1, "fast write", "fast stream write";

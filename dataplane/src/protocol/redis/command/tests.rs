@@ -20,27 +20,6 @@ fn find_by_words(name: &str) -> Option<&'static Command> {
     }
 }
 
-fn class_name(class: Class) -> String {
-    let name = match class {
-        Class::LocalMerged => "LOCAL+",
-        Class::ScriptRead => "SCRIPT-RO",
-        Class::SingleRead => "SINGLE-R",
-        Class::SingleWrite => "SINGLE-W",
-        Class::Split(_) => "SPLIT",
-        Class::Transaction => "TXN",
-        Class::PubSub => "PUBSUB",
-        Class::PubSubShard => "PUBSUB-SHARD",
-        Class::Broadcast => "BCAST",
-        Class::BroadcastAdmin => "BCAST-ADMIN",
-        Class::BlockNumkeys => "BLOCK-NUMKEYS",
-        Class::SameNumkeys => "SAME-NUMKEYS",
-        Class::SameSpecial => "SAME-SPECIAL",
-        Class::LocalAdmin => "LOCAL-ADMIN",
-        other => return format!("{other:?}").to_uppercase(),
-    };
-    name.to_owned()
-}
-
 #[test]
 fn table_is_what_the_specification_says() {
     let specification = specification();
@@ -59,7 +38,7 @@ fn table_is_what_the_specification_says() {
             words.map(str::to_owned).collect::<BTreeSet<_>>()
         };
         assert_eq!(
-            class_name(command.class),
+            command.class.name(),
             row["class"].as_str().unwrap(),
             "{name}"
         );
