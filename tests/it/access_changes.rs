@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prism_tests::{
     definitions, ports,
-    programs::{DataPlane, http_get},
+    programs::{ControlPlane, DataPlane, http_get},
     raw::Raw,
     redis::Redis,
     wait,
@@ -167,5 +167,48 @@ fn passwords_are_shown_nowhere() {
         );
     }
     said.push_str(&pool.data_plane.process().log());
+    assert!(!said.contains("hidden-"), "{said}");
+}
+
+#[test]
+fn control_plane_delivers_users_and_shows_no_password() {
+    let (control, endpoint, listen) = (ControlPlane::start(), Redis::start(), ports::free_addr());
+    let servers = servers(std::slice::from_ref(&endpoint));
+    let define = |password: &'static str, rules: &'static [&'static str]| {
+        let users: [User; 1] = [("app", password, rules, &["~app:*"])];
+        definitions::redis("pool", &listen, &servers, &auth(&users, "hidden-root"))
+    };
+    let mut said = String::new();
+    let mut run = |arguments: &[&str], input: &str| {
+        let output = control.ctl_with(arguments, input);
+        said.push_str(&output.stdout);
+        said.push_str(&output.stderr);
+        output.stdout
+    };
+    run(&["apply", "-f", "-"], &define("hidden-one", &["+@all"]));
+    let data_plane = DataPlane::follow(&control, "dp-1");
+    data_plane.wait_ready();
+    let mut client = Raw::connect(&listen);
+    assert_eq!(client.ask("AUTH app hidden-one"), "+OK");
+    assert_eq!(client.ask("SET app:1 1"), "+OK");
+    let shown = run(&["get", "clusters", "-o", "toml"], "");
+    assert!(
+        shown.contains("secret:") && shown.contains("~app:*"),
+        "{shown}"
+    );
+    let unchanged = control.ctl_with(&["diff", "-f", "-"], &shown);
+    assert_eq!(unchanged.code, 0, "{unchanged:#?}");
+    run(&["diff", "-f", "-"], &define("hidden-two", &["+get"]));
+    run(&["describe", "cluster", "pool"], "");
+    run(
+        &["apply", "-f", "-", "--wait"],
+        &define("hidden-one", &["+get"]),
+    );
+    assert!(client.ask("SET app:1 2").starts_with("-NOPERM"));
+    run(
+        &["apply", "-f", "-", "--wait"],
+        &define("hidden-two", &["+get"]),
+    );
+    assert!(client.is_closed_within(LIMIT), "its password is another");
     assert!(!said.contains("hidden-"), "{said}");
 }
