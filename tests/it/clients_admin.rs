@@ -285,3 +285,22 @@ fn fast_requests_and_secrets_are_not_in_the_slow_log() {
         "{all}"
     );
 }
+
+#[test]
+fn requests_given_up_are_in_the_slow_log() {
+    let mut pool = Pool::start_with(
+        Redis::start_many(1),
+        "read_timeout = 200\nslowlog_log_slower_than = 100000",
+    );
+    let mut client = pool.client();
+    assert_eq!(client.ask("SET a 1"), "+OK");
+    pool.endpoints[0].process().suspend();
+    let reply = client.ask("GET a");
+    assert!(reply.contains("did not answer within 200 ms"), "{reply}");
+    let log = client.ask("SLOWLOG GET");
+    assert!(
+        log.starts_with("*1\r\n") && log.contains("*2\r\n$3\r\nGET\r\n$1\r\na"),
+        "{log}"
+    );
+    pool.endpoints[0].process().resume();
+}

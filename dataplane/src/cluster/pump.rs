@@ -300,6 +300,12 @@ impl Pump {
             return;
         }
         let late = connection.expire(now, settings.bounds.read);
+        for pending in &late {
+            let elapsed = now.saturating_sub(pending.queued);
+            if self.cluster.observer.slow.is_slow(elapsed) {
+                answer::note_slow(&self.cluster, pending, elapsed, connection.outbox());
+            }
+        }
         self.metrics.timeouts_total.add(late.len() as u64);
         let error = CallError::Timeout {
             endpoint: connection.target().label.clone(),

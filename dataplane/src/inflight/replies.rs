@@ -169,6 +169,8 @@ impl Replies {
                 }
                 self.merging -= merge.held();
                 if merge.is_silent {
+                    // Whoever merges may have something to learn from the parts.
+                    merge.finish(&mut Vec::new());
                     *slot = Slot::Nothing;
                     if index == 0 {
                         self.advance();

@@ -320,6 +320,11 @@ impl Connection {
         self.outbox.end() - self.written
     }
 
+    /// Returns the bytes of requests that wait for replies.
+    pub fn outbox(&self) -> &ByteQueue {
+        &self.outbox
+    }
+
     /// Returns where the connection leads.
     pub fn target(&self) -> &Rc<Target> {
         &self.target
