@@ -91,14 +91,14 @@ impl Record {
             self.ejected.clear();
             self.last_error.clear();
             self.standing.serves = None;
+            self.is_draining = false;
         }
         let (sender, holder) = watch::channel(());
         self.identity = identity;
         self.stream += 1;
         self.holder = Some(sender);
         self.foreign = None;
-        self.is_draining = false;
-        // The same run goes on serving what it served, until it says where it stands.
+        // The same run goes on serving what it served, or ending, until it says where it stands.
         self.standing = Standing {
             serves: self.standing.serves.take(),
             ..Standing::default()

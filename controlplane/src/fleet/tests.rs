@@ -309,6 +309,10 @@ async fn draining_or_foreign_data_plane_is_not_in_service() {
     changes.mark_unchanged();
     assert!(in_service(&fleet).is_empty());
     drop(link);
+    let link = fleet.connect(identity("dp-1", "one")).expect("free");
+    link.stands(serves(&["rc"]), Vec::new());
+    assert!(in_service(&fleet).is_empty(), "the same run still drains");
+    drop(link);
     let link = fleet.connect(identity("dp-1", "two")).expect("free");
     link.stands(serves(&["rc"]), Vec::new());
     assert_eq!(in_service(&fleet), ["dp-1"], "a new run does not drain");

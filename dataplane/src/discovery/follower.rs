@@ -193,6 +193,11 @@ impl Follower {
         self.draining = true;
     }
 
+    /// Tells whether the process is ending.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Wraps a report.
     pub fn report(&self, report: Report) -> SyncRequest {
         request(sync_request::Kind::Report(report))

@@ -274,7 +274,13 @@ impl Watch {
             Effect::Reconnect(delay) => return Err(End::Directed(delay)),
             Effect::Send(message) => send(open, message)?,
             Effect::Unknown => self.metrics().unknown_messages_total.inc(),
-            Effect::Welcomed { foreign } => self.welcomed(foreign, url).await?,
+            Effect::Welcomed { foreign } => {
+                self.welcomed(foreign, url).await?;
+                if self.follower.is_draining() {
+                    // A control plane that has just started does not know.
+                    send(open, self.follower.heartbeat())?;
+                }
+            }
         }
         if self.follower.is_synced() {
             self.metrics().stale.set(0);
