@@ -36,3 +36,4 @@ mod redis_mixed_load;
 mod redis_pool;
 mod redis_together;
 mod settings;
+mod transactions;

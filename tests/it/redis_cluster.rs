@@ -14,7 +14,7 @@ use prism_tests::{
 pub(crate) struct Front {
     pub(crate) cluster: Cluster,
     pub(crate) listen: String,
-    _data_plane: DataPlane,
+    pub(crate) data_plane: DataPlane,
 }
 
 impl Front {
@@ -26,7 +26,7 @@ impl Front {
         let front = Self {
             cluster,
             listen,
-            _data_plane: data_plane,
+            data_plane,
         };
         wait::until("all slots are served", wait::LIMIT, || {
             let mut client = front.client();

@@ -4,6 +4,7 @@
 //! `dispatch` (requests out), `pump` (replies in), `redirect` and `retry` (what Redis Cluster asks for).
 
 mod answer;
+mod block;
 mod dispatch;
 mod error;
 mod gather;

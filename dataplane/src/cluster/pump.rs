@@ -16,7 +16,7 @@ use tokio::{task::yield_now, time::Sleep};
 use tracing::{debug, warn};
 
 use super::{
-    CallError, ClusterWorker, Observation, answer,
+    CallError, ClusterWorker, Observation, answer, block,
     nodes::SharedConnection,
     redirect::{self, Redirected},
     worker::Settings,
@@ -178,10 +178,13 @@ impl Pump {
                 .metrics
                 .latency
                 .record(Duration::from_nanos(elapsed));
-            if pending.expect == Expect::Redis
-                && is_error(reply.bytes())
-                && let Some(item) =
-                    Redirected::of(&self.cluster, &pending, reply.bytes(), outbox, &target)
+            let error = match pending.expect {
+                Expect::Redis => Some(reply.bytes()).filter(|reply| is_error(reply)),
+                Expect::Block(_) => block::refusal(reply.bytes()),
+                _ => None,
+            };
+            if let Some(error) = error
+                && let Some(item) = Redirected::of(&self.cluster, &pending, error, outbox, &target)
             {
                 if let Some(replies) = table.get(pending.ticket) {
                     replies.hold();
@@ -192,6 +195,10 @@ impl Pump {
             if self.cluster.observer.slow.is_slow(elapsed) {
                 answer::note_slow(&self.cluster, &pending, elapsed, outbox);
             }
+            let reply = match pending.expect {
+                Expect::Block(_) => block::last(reply),
+                _ => reply,
+            };
             table.settle(pending.ticket, reply);
         }
         self.metrics.replies_total.add(replies);

@@ -363,16 +363,19 @@ pub fn finish(kind: SplitKind, keys: usize, dialect: Dialect, errors: PartErrors
     Box::new(move |parts, out| split::merge(out, kind, parts, merging))
 }
 
-/// Returns the first key of a request.
-fn key_of(request: &[u8]) -> Option<&[u8]> {
+/// Returns the first key of a request, or of the requests of a transaction.
+fn key_of(mut request: &[u8]) -> Option<&[u8]> {
     let mut decoder = RequestDecoder::new(Limits::default());
-    let Ok(Progress::Complete { .. }) = decoder.decode(request) else {
-        return None;
-    };
-    let command = find(request, decoder.args()).ok()?;
-    let keys = command.keys(request, decoder.args());
-    let position = keys.list.first()?.position;
-    Some(bytes_of(request, decoder.args().get(position)?))
+    while let Ok(Progress::Complete { len }) = decoder.decode(request) {
+        let command = find(request, decoder.args()).ok()?;
+        let keys = command.keys(request, decoder.args());
+        if let Some(key) = keys.list.first() {
+            let span = decoder.args().get(key.position)?;
+            return Some(bytes_of(request, span));
+        }
+        request = request.get(len..)?;
+    }
+    None
 }
 
 /// Gives the client the endpoint's own error, unless it is a redirect, which no client may see.
@@ -430,6 +433,9 @@ mod tests {
             Some(b"c".as_slice())
         );
         assert_eq!(key_of(&request(&["PING"])), None);
+        let block = [&["MULTI"][..], &["PING"], &["GET", "a"], &["EXEC"]];
+        let block = block.map(request).concat();
+        assert_eq!(key_of(&block), Some(b"a".as_slice()));
     }
 
     #[test]

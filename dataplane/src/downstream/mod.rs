@@ -15,6 +15,7 @@ mod session;
 mod stats;
 mod subscriber;
 mod together;
+mod transaction;
 mod unknown;
 
 pub use listener::{ListenSocket, Listener};

@@ -7,7 +7,9 @@ use super::{
     local::{self, Client},
     publish,
     session::{Next, Protocol},
-    subscriber, together, unknown,
+    subscriber, together,
+    transaction::Transaction,
+    unknown,
 };
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible, finish},
@@ -39,6 +41,7 @@ pub(super) struct Redis {
     client: Client,
     /// The decoder's limits are those of a client that has not presented the password.
     is_stranger: bool,
+    transaction: Transaction,
 }
 
 impl Redis {
@@ -48,6 +51,7 @@ impl Redis {
             decoder: RequestDecoder::new(limits(cluster, is_stranger)),
             client: Client::new(cluster, stream, ticket),
             is_stranger,
+            transaction: Transaction::default(),
         }
     }
 
@@ -55,9 +59,11 @@ impl Redis {
         match find(request.bytes(), self.decoder.args()) {
             Ok(command) => self.run(command, request, batch),
             Err(Unfit::Unknown) => {
-                unknown::serve(&mut self.client, request, self.decoder.args(), batch)
+                let clients = (&mut self.client, &mut self.transaction);
+                unknown::serve(clients, request, self.decoder.args(), batch)
             }
             Err(unfit) => {
+                self.transaction.note_unfit(unfit);
                 refuse(batch, &unfit.text(request.bytes(), self.decoder.args()));
                 Next::Continue
             }
@@ -74,6 +80,7 @@ impl Redis {
         if !self.client.is_free(cluster)
             && let Err(words) = self.client.check(cluster, command, request.bytes(), args)
         {
+            self.transaction.note_refused(command);
             refuse(batch, words.as_bytes());
             return Next::Continue;
         }
@@ -87,6 +94,12 @@ impl Redis {
             return Next::Hold;
         }
         self.client.record.command.set(command.name);
+        if (self.transaction.is_open() || command.class == Class::Transaction)
+            && let Some(next) = self.transaction.serve(command, &request, args, batch)
+        {
+            self.client.record.queued.set(self.transaction.len());
+            return next;
+        }
         match command.class {
             Class::SingleRead | Class::SingleWrite | Class::Subkey => {
                 forward(command, request, args, batch)

@@ -30,10 +30,15 @@ pub(super) fn is_kept(class: Class) -> bool {
 pub(super) fn serve(command: &Command, request: Piece<'_>, args: &[Span], batch: &mut Batch<'_>) {
     let copy = request.clone();
     let raw = copy.bytes();
-    let mut keys: Keys = command.keys(raw, args);
-    if let Err(text) = check(command, &mut keys, (raw, args), batch) {
-        return refuse(batch, text.as_bytes());
+    let is_stream = command.class == Class::Streams;
+    if is_stream && streams(raw, args).is_some_and(|streams| streams.block.is_some()) {
+        let words = local::unsupported(&format!("{} with BLOCK", command.name));
+        return refuse(batch, words.as_bytes());
     }
+    let keys = match keys_of(command, (raw, args), batch) {
+        Ok(keys) => keys,
+        Err(text) => return refuse(batch, text.as_bytes()),
+    };
     let is_write = command.write || command.class == Class::Script;
     send(&keys.list, is_write, request, args, batch);
 }
@@ -79,6 +84,20 @@ pub(super) const CROSSSLOT: &[u8] = b"CROSSSLOT Keys in request don't hash to th
 const FOREIGN: &str = "ERR prism: BY and GET of SORT name keys that may be on other endpoints of \
                        this pool; a hash tag before the * keeps them together";
 
+/// Returns the keys that must meet.
+///
+/// # Errors
+/// The words for a request that no endpoint could answer rightly.
+pub(super) fn keys_of(
+    command: &Command,
+    (raw, args): (&[u8], &[Span]),
+    batch: &Batch<'_>,
+) -> Result<Keys, String> {
+    let mut keys = command.keys(raw, args);
+    check(command, &mut keys, (raw, args), batch)?;
+    Ok(keys)
+}
+
 /// Refuses what no endpoint could answer rightly.
 pub(super) fn check(
     command: &Command,
@@ -89,9 +108,6 @@ pub(super) fn check(
     match command.class {
         Class::Script | Class::ScriptRead if keys.list.is_empty() && !keys.is_malformed => {
             Err(local::unsupported(&format!("{} without keys", command.name)).into())
-        }
-        Class::Streams if streams(raw, args).is_some_and(|streams| streams.block.is_some()) => {
-            Err(local::unsupported(&format!("{} with BLOCK", command.name)).into())
         }
         Class::SameSpecial if command.name.starts_with("sort") && batch.is_spread() => {
             let tag = batch.cluster().runtime().cluster.sharding().hash_tag;

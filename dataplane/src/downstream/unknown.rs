@@ -5,6 +5,7 @@ use super::{
     redis::refuse,
     session::Next,
     together,
+    transaction::Transaction,
 };
 use crate::{
     cluster::{Batch, Knowledge},
@@ -20,7 +21,7 @@ const MAX_NAME: usize = 128;
 
 /// Forwards a request by what an endpoint says of its command, or refuses it in the words of Redis.
 pub(super) fn serve(
-    client: &mut Client,
+    (client, transaction): (&mut Client, &mut Transaction),
     request: Piece<'_>,
     args: &[Span],
     batch: &mut Batch<'_>,
@@ -29,6 +30,7 @@ pub(super) fn serve(
     let raw = copy.bytes();
     let name = args.first().map_or(&[][..], |span| bytes_of(raw, span));
     if !may_ask(client, raw, args, batch) {
+        transaction.abort();
         refuse(batch, &Unfit::Unknown.text(raw, args));
         return Next::Continue;
     }
@@ -36,6 +38,7 @@ pub(super) fn serve(
         Ok(None) => return Next::Hold,
         Ok(Some(Knowledge::Command(command))) => {
             if let Err(text) = check(client, &command, (raw, args), batch) {
+                transaction.abort();
                 refuse(batch, text.as_bytes());
             } else if local::is_foreign_paused(&command, batch.cluster()) {
                 return Next::Hold;
@@ -43,12 +46,26 @@ pub(super) fn serve(
                 let original = command.original().map_or("unknown", |row| row.name);
                 client.record.command.set(original);
                 let keys = command.keys(raw, args);
+                if transaction.is_open() {
+                    let keys = (&*keys.list, command.is_write);
+                    transaction.push_foreign(keys, (raw, args), batch);
+                    return Next::Continue;
+                }
                 together::send(&keys.list, command.is_write, request, args, batch);
             }
         }
-        Ok(Some(Knowledge::Failed(reply))) => batch.answer(|out| out.extend_from_slice(&reply)),
-        Ok(Some(Knowledge::Nothing)) => refuse(batch, &Unfit::Unknown.text(raw, args)),
-        Err(error) => batch.fail(Wish::Reply, &error),
+        Ok(Some(Knowledge::Failed(reply))) => {
+            transaction.abort();
+            batch.answer(|out| out.extend_from_slice(&reply));
+        }
+        Ok(Some(Knowledge::Nothing)) => {
+            transaction.abort();
+            refuse(batch, &Unfit::Unknown.text(raw, args));
+        }
+        Err(error) => {
+            transaction.abort();
+            batch.fail(Wish::Reply, &error);
+        }
     }
     Next::Continue
 }

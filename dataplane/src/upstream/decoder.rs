@@ -30,12 +30,16 @@ impl Decoder {
 
     pub(super) fn decode(&mut self, bytes: &[u8], expect: Expect) -> Result<Progress, Loss> {
         match self {
-            Self::Redis(decoder) => decoder
-                .decode(bytes)
-                .map_err(|error| Loss::Malformed(error.to_string())),
+            Self::Redis(decoder) => match expect {
+                Expect::Block(count) => decoder.decode_run(bytes, count as usize),
+                _ => decoder.decode(bytes),
+            }
+            .map_err(|error| Loss::Malformed(error.to_string())),
             Self::Memcache(decoder) => {
                 let expect = match expect {
-                    Expect::Line | Expect::Redis => memcache::reply::Expect::Line,
+                    Expect::Block(_) | Expect::Line | Expect::Redis => {
+                        memcache::reply::Expect::Line
+                    }
                     Expect::Meta => memcache::reply::Expect::Meta,
                     Expect::Quiet => memcache::reply::Expect::Quiet,
                     Expect::Values => memcache::reply::Expect::Retrieval,

@@ -19,6 +19,8 @@ pub struct Target {
 /// What kind of reply a request brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
+    /// So many Redis replies, taken as one: those of a transaction.
+    Block(u32),
     /// One line of Memcached.
     Line,
     /// The answer to a meta request of Memcached.

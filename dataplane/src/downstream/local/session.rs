@@ -106,7 +106,7 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
             Ok(())
         },
         "ping" => ping,
-        "quit" | "unwatch" => |_, _, out| {
+        "quit" => |_, _, out| {
             write_simple(out, "OK");
             Ok(())
         },

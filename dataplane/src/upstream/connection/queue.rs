@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Connection, State};
 use crate::{
     inflight::{Piece, Ticket},
-    upstream::{Nanos, Pending, Refusal},
+    upstream::{Expect, Nanos, Pending, Refusal},
 };
 
 impl Connection {
@@ -40,6 +40,7 @@ impl Connection {
         self.admit(first.len() + request.bytes().len(), now)?;
         let nobody = Pending {
             ticket: Ticket::NOBODY,
+            expect: Expect::Redis,
             ..pending
         };
         self.push(Piece::Borrowed(first), nobody, now);

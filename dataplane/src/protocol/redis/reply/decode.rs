@@ -117,6 +117,17 @@ impl ReplyDecoder {
         }
     }
 
+    /// Goes on with `count` replies, one behind the other, as if they were one; `count` is not 0.
+    ///
+    /// # Errors
+    /// As [`ReplyDecoder::decode`].
+    pub fn decode_run(&mut self, buf: &[u8], count: usize) -> Result<Progress, ReplyError> {
+        if self.open.is_empty() {
+            self.open.push(count);
+        }
+        self.decode(buf)
+    }
+
     /// Forgets the reply, complete or not.
     pub fn reset(&mut self) {
         self.at = 0;
