@@ -18,7 +18,11 @@ pub struct Streams {
 
 /// Reads the options of `XREAD` and `XREADGROUP` as the command does; nothing if it will refuse them.
 pub fn streams(raw: &[u8], args: &[Span]) -> Option<Streams> {
-    let is_group = is_word(raw, args, 0, "xreadgroup");
+    streams_of(raw, args, is_word(raw, args, 0, "xreadgroup"))
+}
+
+/// Reads the options; those about groups only where a group may read.
+fn streams_of(raw: &[u8], args: &[Span], is_group: bool) -> Option<Streams> {
     let mut block = None;
     let mut at = 1;
     while !is_word(raw, args, at, "streams") {
@@ -136,8 +140,18 @@ pub(super) fn told(command: &Command, raw: &[u8], args: &[Span]) -> KeyList {
         "lmpop" | "sintercard" | "zdiff" | "zinter" | "zintercard" | "zmpop" | "zunion" => {
             told_counted(1, None, raw, args)
         }
+        "xread" | "xreadgroup" => told_streams(raw, args),
         _ => KeyList::new(),
     }
+}
+
+/// Found where a word behind it misleads the search by specifications.
+fn told_streams(raw: &[u8], args: &[Span]) -> KeyList {
+    let streams = streams_of(raw, args, true);
+    let positions = streams.map(|streams| streams.first..streams.first + streams.count);
+    let flags = KeyFlags::default();
+    let keys = positions.into_iter().flatten();
+    keys.map(|position| Key { position, flags }).collect()
 }
 
 fn one(position: usize, bits: u16) -> KeyList {
@@ -202,7 +216,7 @@ fn told_migrate(raw: &[u8], args: &[Span]) -> KeyList {
     while at < args.len() {
         if is_word(raw, args, at, "keys") {
             if args.get(3).is_some_and(|key| !key.is_empty()) {
-                break;
+                return KeyList::new();
             }
             let flags = KeyFlags::new(bits);
             let positions = at + 1..args.len();
@@ -227,7 +241,7 @@ fn told_counted(count: usize, store: Option<usize>, raw: &[u8], args: &[Span]) -
         return KeyList::new();
     }
     let flags = KeyFlags::default();
-    let positions = store.into_iter().chain(first..first + number);
+    let positions = (first..first + number).chain(store);
     positions.map(|position| Key { position, flags }).collect()
 }
 

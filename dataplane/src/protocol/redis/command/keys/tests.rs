@@ -261,3 +261,27 @@ fn flags_are_read_as_they_are_written() {
     assert!(flags.is_write() && flags.is_read() && !flags.is_channel());
     assert!(!KeyFlags::of_words([b"RO".as_slice()].into_iter()).is_write());
 }
+
+/// Requests and what redis-server 7.0.15 tells of them, where its search by specifications gives up.
+#[test]
+fn keys_of_odd_requests_are_told_as_the_server_tells_them() {
+    for (line, expected) in [
+        ("migrate h 1 k 0 9 keys a", None),
+        ("zunionstore d 2x a b", Some(&[3, 4, 1][..])),
+        ("eval s +1 a", Some(&[3])),
+        (
+            "xreadgroup streams a b c d e streams f g",
+            Some(&[2, 3, 4, 5]),
+        ),
+        ("xread group streams x streams a", Some(&[3])),
+        ("sort a store store b", Some(&[1, 4])),
+        ("zunion 9 a", None),
+        ("eval s 9 a", Some(&[])),
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let (raw, args) = request(&words);
+        let told = named(&raw, &args).told_keys(&raw, &args);
+        let told = told.map(|keys| keys.iter().map(|key| key.position).collect::<Vec<_>>());
+        assert_eq!(told.ok().as_deref(), expected, "{line}");
+    }
+}
