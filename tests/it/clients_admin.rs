@@ -204,7 +204,7 @@ fn pause_of_everything_ends_in_time() {
 
 #[test]
 fn client_that_is_held_long_loses_nothing() {
-    let pool = Pool::start(1);
+    let pool = Pool::start_with(Redis::start_many(1), "idle_timeout = 300");
     let (mut asker, mut client) = (pool.client(), pool.client());
     assert_eq!(asker.ask("CLIENT PAUSE 1200 WRITE"), "+OK");
     client.send(b"SET a 1\r\nGET a\r\n");

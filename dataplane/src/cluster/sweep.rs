@@ -35,8 +35,10 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
         let is_closed = closing.is_some_and(|since| since + nanos(FAREWELL) <= now);
         let runtime = cluster.runtime();
         let timeouts = runtime.cluster.timeouts();
+        // In a pause, clients wait for the proxy and not the other way round.
+        let is_paused = cluster.observer.pause.kind().is_some();
         let bounds = Bounds {
-            idle: timeouts.idle.map(nanos),
+            idle: timeouts.idle.map(nanos).filter(|_| !is_paused),
             write: nanos(timeouts.write),
         };
         cluster.table.borrow_mut().sweep(|replies| {

@@ -235,7 +235,8 @@ impl Session {
     fn resume(&mut self) {
         while !self.held.is_empty() && !self.is_ending {
             let held = std::mem::take(&mut self.held);
-            self.cluster.context.clock.read();
+            let now = self.cluster.context.clock.read();
+            self.with_quiet(|quiet| quiet.heard = now);
             self.take_in(&held);
             if self.held.len() == held.len() {
                 return;
