@@ -270,7 +270,7 @@ fn keys_of_odd_requests_are_told_as_the_server_tells_them() {
         ("zunionstore d 2x a b", Some(&[3, 4, 1][..])),
         ("eval s +1 a", Some(&[3])),
         (
-            "xreadgroup streams a b c d e streams f g",
+            "xreadgroup streams a b c d e f streams g",
             Some(&[2, 3, 4, 5]),
         ),
         ("xread group streams x streams a", Some(&[3])),
