@@ -35,5 +35,8 @@ mod redis_command;
 mod redis_mixed_load;
 mod redis_pool;
 mod redis_together;
+mod scan;
+mod scripts;
 mod settings;
 mod transactions;
+mod wait;

@@ -151,7 +151,15 @@ impl<'a> Batch<'a> {
 
     /// Takes a place in the order for a request that a task will answer through
     /// [`ClusterWorker::settle`]; later requests of the session wait for it.
+    ///
+    /// It may change data at any endpoint.
     pub fn defer(&mut self) -> Deferred {
+        self.replies().wrote_anywhere();
+        self.postpone()
+    }
+
+    /// Takes a place as [`Batch::defer`] does, for a request that changes no data.
+    pub fn postpone(&mut self) -> Deferred {
         let replies = self.table.get(self.ticket);
         let replies = replies.expect("a session outlives its batches");
         let sequence = replies.begin(Wish::Reply);
@@ -161,26 +169,6 @@ impl<'a> Batch<'a> {
         });
         replies.defer(cancel);
         deferred
-    }
-
-    /// Sends a request to one endpoint, whichever is in use; `finish` makes something of its reply.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub(super) fn ask_one(&mut self, request: &[u8], finish: Finish) -> Result<(), CallError> {
-        let node = self.nodes.any(self.cluster.name())?;
-        let merge = Merge::new([vec![0]], finish);
-        let ticket = Ticket {
-            sequence: self.replies().begin_split(merge),
-            ..self.ticket
-        };
-        let call = Call {
-            expect: Expect::Redis,
-            wish: Wish::Reply,
-            is_write: false,
-        };
-        self.send(node, ticket, Piece::Borrowed(request), call);
-        Ok(())
     }
 
     /// Answers a request here, in its turn.
@@ -266,7 +254,9 @@ impl<'a> Batch<'a> {
         let merge = Merge::new(indexes.chain(absent), (request.finish)());
         let sequence = self.replies().begin_split(merge);
         if call.is_write {
-            self.replies().note_write(sequence);
+            for portion in portions.iter() {
+                self.replies().note_write(sequence, portion.node);
+            }
         }
         if let Some(error) = missing.error {
             let text = self.told(&error);
@@ -355,7 +345,7 @@ impl<'a> Batch<'a> {
         let replies = self.replies();
         let sequence = replies.begin(call.wish);
         if call.is_write {
-            replies.note_write(sequence);
+            replies.note_write(sequence, route.node);
         }
         let ticket = Ticket {
             sequence,

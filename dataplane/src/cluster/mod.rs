@@ -12,11 +12,13 @@ mod kinds;
 mod learned;
 mod lease;
 mod nodes;
+mod order;
 mod peers;
 mod pump;
 mod redirect;
 mod retry;
 mod runtime;
+mod scripts;
 mod subscriptions;
 mod sweep;
 mod topology;
@@ -26,9 +28,11 @@ pub use dispatch::{Apart, Batch, Call, Divisible, Located, Together};
 pub use error::CallError;
 pub use learned::Knowledge;
 pub use lease::{Leased, Place};
+pub use order::Order;
 pub use peers::{Own, Peers};
 pub use redirect::finish;
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
+pub use scripts::{Scripts, Sha};
 pub use subscriptions::{Joining, Member, NOTIFICATIONS};
 pub use topology::{
     EndpointHealth, NO_OWNER, Observed, Placement, Topology, TopologyEndpoint, TopologyHandle,

@@ -30,7 +30,7 @@ pub(super) struct Nodes {
     topology: Arc<Topology>,
     list: Vec<Node>,
     /// Number of the owner of each slot, patched by redirects; empty for a pool.
-    slots: Vec<u16>,
+    pub(super) slots: Vec<u16>,
 }
 
 /// One endpoint.
@@ -183,6 +183,16 @@ impl Nodes {
     /// # Errors
     /// When one of them is ejected or not known: an answer without it would be wrong.
     pub(super) fn shards(&self, cluster: &str) -> Result<Vec<usize>, CallError> {
+        let shards = self.owners(cluster)?;
+        self.check_live(&shards)?;
+        Ok(shards)
+    }
+
+    /// Returns the endpoints that together have all keys, in use or not.
+    ///
+    /// # Errors
+    /// When one of them is not known.
+    pub(super) fn owners(&self, cluster: &str) -> Result<Vec<usize>, CallError> {
         let mut shards = match &self.topology.placement {
             Placement::Ring(..) => (0..self.topology.endpoints.len()).collect(),
             Placement::Slots(_) => {
@@ -204,7 +214,12 @@ impl Nodes {
                 cluster: cluster.to_owned(),
             });
         }
-        for shard in &shards {
+        Ok(shards)
+    }
+
+    /// Checks that no endpoint of some is ejected.
+    pub(super) fn check_live(&self, shards: &[usize]) -> Result<(), CallError> {
+        for shard in shards {
             if let Some(node) = self
                 .list
                 .get(*shard)
@@ -214,7 +229,7 @@ impl Nodes {
                 return Err(CallError::Ejected { endpoint });
             }
         }
-        Ok(shards)
+        Ok(())
     }
 
     /// Returns the endpoints that have keys, whether or not they are in use.

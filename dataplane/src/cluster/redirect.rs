@@ -45,6 +45,7 @@ enum Action {
     Moved(u16, String),
     NoAuth,
     NotAPool,
+    Replay,
     TryAgain,
 }
 
@@ -65,11 +66,15 @@ impl Redirected {
             ErrorKind::TryAgain if is_cluster => Action::TryAgain,
             ErrorKind::ClusterDown if is_cluster => Action::Later,
             ErrorKind::Loading => Action::Later,
+            ErrorKind::NoScript => Action::Replay,
             ErrorKind::NoAuth => Action::NoAuth,
             _ => return None,
         };
         let mut request = Vec::with_capacity(pending.len as usize);
         outbox.copy(pending.start, pending.len as usize, &mut request);
+        if matches!(action, Action::Replay) {
+            request = cluster.scripts.by_text(&request)?;
+        }
         Some(Self {
             pending: *pending,
             request,
@@ -143,6 +148,11 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
         // Nobody waits, and a connection opened now would never end.
         return;
     }
+    if item.pending.is_write
+        && let Some(replies) = cluster.table.borrow_mut().get(item.pending.ticket)
+    {
+        replies.wrote_anywhere();
+    }
     match &item.action {
         Action::Moved(slot, addr) => match item.address(addr) {
             Some(addr) => moved(cluster, *slot, &addr, item),
@@ -169,6 +179,7 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
                 &CallError::NoAuth { endpoint },
             );
         }
+        Action::Replay => replay(cluster, item),
         Action::NotAPool => {
             let endpoint = item.from.label.clone();
             fail(
@@ -205,6 +216,28 @@ fn ask(cluster: &Rc<ClusterWorker>, addr: &EndpointAddr, item: Redirected) {
         .find(addr, |target| cluster.register(target));
     match node {
         Some(node) => follow_to(cluster, node, item, ASKING),
+        None => answer(cluster, &item),
+    }
+}
+
+/// Sends a script whole to the endpoint that did not know it, unless later requests may have run there already.
+fn replay(cluster: &Rc<ClusterWorker>, item: Redirected) {
+    let ticket = item.pending.ticket;
+    let is_overtaken = match cluster.table.borrow_mut().get(ticket) {
+        Some(replies) => replies.has_later(ticket.sequence),
+        None => true,
+    };
+    if is_overtaken {
+        return answer(cluster, &item);
+    }
+    cluster.metrics.scripts_replayed_total.inc();
+    let addr = &item.from.addr;
+    let node = cluster
+        .nodes
+        .borrow_mut()
+        .find(addr, |target| cluster.register(target));
+    match node {
+        Some(node) => resend(cluster, node, item, &[]),
         None => answer(cluster, &item),
     }
 }

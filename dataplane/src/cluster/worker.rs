@@ -9,7 +9,7 @@ use std::{
 use prism_proto::model::{CacheType, Cluster, MultiKeyPolicy};
 
 use super::{
-    Batch, CallError, ClusterRuntime, Observation, answer,
+    Batch, CallError, ClusterRuntime, Observation, Scripts, answer,
     kinds::Kinds,
     learned::Learned,
     nodes::{Nodes, SharedConnection},
@@ -63,6 +63,8 @@ pub struct ClusterWorker {
     pub table: RefCell<Table>,
     /// What is known of the clients.
     pub observer: Observer,
+    /// The scripts that clients have shown.
+    pub scripts: Scripts,
     pub(super) nodes: RefCell<Nodes>,
     pub(super) retries: Retries,
     pub(super) kinds: Kinds,
@@ -99,6 +101,7 @@ impl ClusterWorker {
             metrics,
             table: RefCell::default(),
             observer: Observer::default(),
+            scripts: Scripts::default(),
             nodes: RefCell::new(nodes),
             retries: Retries::default(),
             kinds: Kinds::default(),

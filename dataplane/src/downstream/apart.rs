@@ -29,32 +29,43 @@ pub(super) fn serve(raw: &[u8], how: Gather, batch: &mut Batch<'_>) -> Next {
         database: 0,
         ..batch.kind()
     };
-    let deferred = batch.defer();
+    let deferred = batch.postpone();
     let (cluster, request) = (batch.cluster().shared(), Rc::<[u8]>::from(raw));
     tokio::task::spawn_local(async move {
         let asked = each(&places, |place| {
             let (cluster, request) = (Rc::clone(&cluster), Rc::clone(&request));
             async move { ask(&cluster, &place, kind, &request).await }
         });
-        let replies = asked.await.into_iter().map(|answer| match answer {
-            Ok(reply) => reply,
-            Err(error) => {
-                cluster.metrics.errors_total.inc();
-                let mut text = Vec::new();
-                error.write(Wire::Redis, &mut text);
-                text
-            }
-        });
-        let replies: Vec<_> = replies.collect();
-        let answers = places.iter().zip(&replies).map(|(place, reply)| Answer {
-            shard: &place.target.label,
-            reply,
-        });
-        let mut out = Vec::new();
-        aggregate::gather(&mut out, how, &answers.collect::<Vec<_>>());
-        cluster.settle(deferred.ticket, &out);
+        let reply = merged(&cluster, &places, asked.await, how);
+        cluster.settle(deferred.ticket, &reply);
     });
     Next::Continue
+}
+
+/// Makes one reply of what came of asking all places.
+pub(super) fn merged(
+    cluster: &ClusterWorker,
+    places: &[Place],
+    outcomes: Vec<Result<Vec<u8>, CallError>>,
+    how: Gather,
+) -> Vec<u8> {
+    let replies = outcomes.into_iter().map(|answer| match answer {
+        Ok(reply) => reply,
+        Err(error) => {
+            cluster.metrics.errors_total.inc();
+            let mut text = Vec::new();
+            error.write(Wire::Redis, &mut text);
+            text
+        }
+    });
+    let replies: Vec<_> = replies.collect();
+    let answers = places.iter().zip(&replies).map(|(place, reply)| Answer {
+        shard: &place.target.label,
+        reply,
+    });
+    let mut out = Vec::new();
+    aggregate::gather(&mut out, how, &answers.collect::<Vec<_>>());
+    out
 }
 
 /// Does the same at all places at once, and returns what came of it in their order.

@@ -1,11 +1,11 @@
 //! Keyless commands: all shards are asked, and their replies made one; or any one shard is.
 
-use super::{apart, session::Next};
+use super::{apart, scan, session::Next, wait};
 use crate::{
     cluster::{Batch, Call},
     inflight::{Finish, Wish},
     protocol::{
-        message::{Part, Span},
+        message::{Part, Span, bytes_of},
         redis::{
             aggregate::{self, Answer, Gather},
             command::{Class, Command},
@@ -24,6 +24,10 @@ enum Plan {
     Any,
     /// All shards, for one of all their keys.
     RandomKey,
+    /// All shards, one after the other.
+    Scan,
+    /// The shards that the session wrote to.
+    Wait,
 }
 
 /// Returns whether commands of `class` have no keys and concern all shards, or any.
@@ -40,12 +44,13 @@ pub(super) fn serves(name: &str) -> bool {
 }
 
 /// Sends a request to those who are to be asked.
-pub(super) fn serve(command: &Command, raw: &[u8], _args: &[Span], batch: &mut Batch<'_>) -> Next {
+pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Batch<'_>) -> Next {
     let call = Call {
         expect: Expect::Redis,
         wish: Wish::Reply,
         is_write: command.write,
     };
+    note_scripts(command.name, raw, args, batch);
     let limit = batch.cluster().settings_ref().limits.max_reply_bytes;
     match plan(command.name, limit) {
         Some(Plan::All(how)) => batch.ask_all(&[raw], call, |shards| {
@@ -53,6 +58,8 @@ pub(super) fn serve(command: &Command, raw: &[u8], _args: &[Span], batch: &mut B
                 aggregate::gather(out, how, answers);
             })
         }),
+        Some(Plan::Scan) => scan::serve(raw, args, batch),
+        Some(Plan::Wait) => return wait::serve(raw, args, batch),
         Some(Plan::Apart(how)) => return apart::serve(raw, how, batch),
         Some(Plan::Any) | None => batch.ask_any(raw, call),
         Some(Plan::RandomKey) => {
@@ -65,6 +72,19 @@ pub(super) fn serve(command: &Command, raw: &[u8], _args: &[Span], batch: &mut B
         }
     }
     Next::Continue
+}
+
+/// Keeps what a client tells of scripts.
+fn note_scripts(name: &str, raw: &[u8], args: &[Span], batch: &Batch<'_>) {
+    let scripts = &batch.cluster().scripts;
+    match name {
+        "script|flush" => scripts.clear(),
+        "script|load" => {
+            let script = args.get(2).map_or(&[][..], |span| bytes_of(raw, span));
+            scripts.remember(script);
+        }
+        _ => {}
+    }
 }
 
 const DBSIZE: &[u8] = b"*1\r\n$6\r\nDBSIZE\r\n";
@@ -82,6 +102,8 @@ fn plan(name: &str, limit: usize) -> Option<Plan> {
         "keys" => Plan::All(Gather::Concat { limit }),
         "lastsave" => Plan::All(Gather::Largest),
         "randomkey" => Plan::RandomKey,
+        "scan" => Plan::Scan,
+        "wait" => Plan::Wait,
         "script|exists" => Plan::All(Gather::Each),
         _ => return None,
     })

@@ -2,7 +2,7 @@
 
 use prism_proto::placement::tagged;
 
-use super::{local, redis::refuse};
+use super::{keyless, local, redis::refuse};
 use crate::{
     cluster::{Apart, Batch, Call, Together},
     inflight::{Piece, Wish},
@@ -34,6 +34,13 @@ pub(super) fn serve(command: &Command, request: Piece<'_>, args: &[Span], batch:
     if is_stream && streams(raw, args).is_some_and(|streams| streams.block.is_some()) {
         let words = local::unsupported(&format!("{} with BLOCK", command.name));
         return refuse(batch, words.as_bytes());
+    }
+    if matches!(command.class, Class::Script | Class::ScriptRead) {
+        keyless::note(command, raw, args, batch);
+        let keys = command.keys(raw, args);
+        if keys.list.is_empty() && !keys.is_malformed {
+            return keyless::serve(command, request, args, batch);
+        }
     }
     let keys = match keys_of(command, (raw, args), batch) {
         Ok(keys) => keys,

@@ -43,6 +43,10 @@ pub struct Replies {
     last_write: u32,
     /// What the session is subscribed to, once it was subscribed to anything.
     pub subscribed: Option<Rc<Subscribed>>,
+    /// Endpoints where the session may have changed data: a bit for each, by number modulo 64.
+    changed: u64,
+    /// Nobody waits for replies any more.
+    is_gone: bool,
     /// What the sweep needs to know.
     pub quiet: Quiet,
     /// Requests begun now are not answered, at the client's own wish.
@@ -282,7 +286,10 @@ impl Replies {
     pub fn must_hold(&mut self, epoch: u32) -> bool {
         if self.slots.is_empty() {
             self.is_holding = false;
-            self.epoch = epoch;
+            if self.epoch != epoch {
+                self.epoch = epoch;
+                self.renumber();
+            }
         }
         self.is_holding || self.epoch != epoch
     }
@@ -294,19 +301,44 @@ impl Replies {
 
     /// Notes how the request that was just begun is called off; it is when the session ends.
     pub fn defer(&mut self, cancel: oneshot::Sender<Cancel>) {
-        self.cancel = Some(cancel);
+        // Dropped, it calls the request off at once.
+        self.cancel = (!self.is_gone).then_some(cancel);
         self.hold();
     }
 
     /// Calls the deferred request off; returns whether there was one.
     pub fn cancel(&mut self, why: Cancel) -> bool {
+        self.is_gone |= why == Cancel::Gone;
         let cancel = self.cancel.take();
         cancel.is_some_and(|cancel| cancel.send(why).is_ok())
     }
 
-    /// Notes that a request may change data.
-    pub fn note_write(&mut self, sequence: u32) {
+    /// Notes that a request may change data at the endpoint with a number.
+    pub fn note_write(&mut self, sequence: u32, node: usize) {
         self.last_write = sequence;
+        self.changed |= 1 << (node % 64);
+    }
+
+    /// Notes that data may have been changed at any endpoint.
+    pub fn wrote_anywhere(&mut self) {
+        self.changed = u64::MAX;
+    }
+
+    /// Returns whether the session may have changed data at the endpoint with a number.
+    pub fn has_written(&self, node: usize) -> bool {
+        self.changed & 1 << (node % 64) != 0
+    }
+
+    /// Returns whether the session may have changed data at all.
+    pub fn has_written_anywhere(&self) -> bool {
+        self.changed != 0
+    }
+
+    /// Endpoints have other numbers from now on.
+    fn renumber(&mut self) {
+        if self.changed != 0 {
+            self.wrote_anywhere();
+        }
     }
 
     /// Returns whether requests were begun after `sequence`.

@@ -70,6 +70,7 @@ table! {
         moved_total: Counter "prism_upstream_moved" "MOVED replies followed.";
         ask_total: Counter "prism_upstream_ask" "ASK replies followed.";
         redirect_exhausted_total: Counter "prism_upstream_redirects_exhausted" "Requests given up after too many redirects.";
+        scripts_replayed_total: Counter "prism_upstream_scripts_replayed" "Scripts sent whole to endpoints that did not know them.";
         reports_dropped_total: Counter "prism_upstream_observations_dropped" "Observations dropped because the topology task was behind.";
     }
 }

@@ -61,7 +61,7 @@ fn planner(name: &str) -> Option<Planner> {
 
 /// Asks every worker; the session's later requests wait for the reply, which comes in bounded time.
 fn ask(plan: Plan, dialect: Dialect, batch: &mut Batch<'_>) -> Next {
-    let deferred = batch.defer();
+    let deferred = batch.postpone();
     let cluster = batch.cluster().shared();
     tokio::task::spawn_local(async move {
         let runtime = cluster.runtime();

@@ -68,7 +68,7 @@ impl Change {
             batch.answer(|out| out.extend_from_slice(&reply));
             return Next::Continue;
         }
-        let deferred = batch.defer();
+        let deferred = batch.postpone();
         let cluster = batch.cluster().shared();
         tokio::task::spawn_local(async move {
             match cluster.try_kind(kind).await {

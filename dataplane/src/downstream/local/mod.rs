@@ -35,7 +35,7 @@ mod session;
 mod slowlog;
 
 pub(super) use cluster::ask_owner;
-pub(super) use session::Client;
+pub(super) use session::{Client, integer};
 
 /// A request that is answered here.
 struct Asked<'a> {

@@ -168,7 +168,7 @@ pub(super) fn mode(cluster: &ClusterWorker) -> &'static str {
 }
 
 /// Reads a number as strictly as Redis does: no plus, no leading zeros, no spaces.
-pub(super) fn integer(word: &[u8]) -> Option<i64> {
+pub(in crate::downstream) fn integer(word: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(word).ok()?.parse().ok()?;
     (itoa::Buffer::new().format(number).as_bytes() == word).then_some(number)
 }

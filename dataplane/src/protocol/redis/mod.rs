@@ -2,7 +2,9 @@
 
 pub mod aggregate;
 pub mod command;
+pub mod cursor;
 mod line;
+pub mod reach;
 pub mod reply;
 pub mod request;
 pub mod split;

@@ -32,6 +32,8 @@ pub enum Gather {
     OneSucceeded,
     /// The first that tells of something running, or else the first.
     Running,
+    /// The smallest number.
+    Smallest,
     /// The sum of numbers.
     Sum,
 }
@@ -58,6 +60,7 @@ pub fn gather(out: &mut Vec<u8>, how: Gather, answers: &[Answer<'_>]) {
         Gather::Largest => fold(out, answers, i64::max),
         Gather::OneSucceeded => None,
         Gather::Running => running(out, answers),
+        Gather::Smallest => fold(out, answers, i64::min),
         Gather::Sum => fold(out, answers, i64::saturating_add),
     };
     if gathered.is_none() {

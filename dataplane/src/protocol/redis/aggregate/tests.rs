@@ -23,9 +23,10 @@ const CONCAT: Gather = Gather::Concat { limit: 100 };
 
 #[test]
 fn replies_of_shards_become_one() {
-    let cases: [(Gather, &[&str], &str); 14] = [
+    let cases: [(Gather, &[&str], &str); 15] = [
         (Gather::Alike, &["+OK\r\n", "+OK\r\n"], "+OK\r\n"),
         (Gather::Sum, &[":2\r\n", ":0\r\n", ":40\r\n"], ":42\r\n"),
+        (Gather::Smallest, &[":2\r\n", ":0\r\n"], ":0\r\n"),
         (Gather::Largest, &[":2\r\n", ":7\r\n", ":4\r\n"], ":7\r\n"),
         (
             CONCAT,

@@ -27,6 +27,8 @@ pub enum ErrorKind<'a> {
     NoAuth,
     /// The endpoint does not speak this protocol's dialect.
     NoProto,
+    /// The endpoint does not know the script.
+    NoScript,
     /// Anything else.
     Other,
     /// A write was sent to a replica.
@@ -69,6 +71,8 @@ fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     (line, rest.strip_prefix(b"\r\n").unwrap_or_default())
 }
 
+const NO_SCRIPT: &[u8] = b"NOSCRIPT No matching script. Please use EVAL.";
+
 #[cold]
 fn kind(text: &[u8]) -> ErrorKind<'_> {
     let mut words = text.split(|byte| *byte == b' ');
@@ -86,6 +90,8 @@ fn kind(text: &[u8]) -> ErrorKind<'_> {
         }),
         b"NOAUTH" => ErrorKind::NoAuth,
         b"NOPROTO" => ErrorKind::NoProto,
+        // A script may answer with an error of that code too.
+        b"NOSCRIPT" if text == NO_SCRIPT => ErrorKind::NoScript,
         b"READONLY" => ErrorKind::ReadOnly,
         b"TRYAGAIN" => ErrorKind::TryAgain,
         b"WRONGPASS" => ErrorKind::WrongPass,
