@@ -212,3 +212,52 @@ fn control_plane_delivers_users_and_shows_no_password() {
     assert!(client.is_closed_within(LIMIT), "its password is another");
     assert!(!said.contains("hidden-"), "{said}");
 }
+
+#[test]
+fn subscriber_leaves_when_its_rules_about_channels_change() {
+    let news: User = ("news", "one", &["+@all"], &["~*", "&news:*"]);
+    let pool = Changing::start(&auth(&[news], "root"));
+    let [mut listening, mut quiet, mut root] = [
+        pool.client("news", "one"),
+        pool.client("news", "one"),
+        pool.client("default", "root"),
+    ];
+    assert!(listening.ask("SUBSCRIBE other").starts_with("-NOPERM"));
+    assert!(listening.ask("SUBSCRIBE news:a").starts_with("*3"));
+    assert!(root.ask("SUBSCRIBE news:a").starts_with("*3"));
+    pool.change(&auth(
+        &[("news", "one", &["+@all"], &["~*", "&old:*"])],
+        "root",
+    ));
+    assert!(
+        listening.is_closed_within(LIMIT),
+        "it listens to what it may not"
+    );
+    assert!(quiet.ask("SUBSCRIBE news:a").starts_with("-NOPERM"));
+    let sent = pool.client("default", "root").ask("PUBLISH news:a x");
+    assert!(sent.starts_with(':'), "{sent}");
+    assert!(root.reply().starts_with(b"*3\r\n$7\r\nmessage\r\n"));
+}
+
+#[test]
+fn another_user_starts_without_subscriptions() {
+    let news: User = ("news", "one", &["+@all"], &["~*", "&news:*"]);
+    let pool = Changing::start(&auth(&[news], "root"));
+    let mut client = pool.client("news", "one");
+    assert!(client.ask("HELLO 3").starts_with('%'));
+    assert!(client.ask("SUBSCRIBE news:a").starts_with('>'));
+    assert_eq!(client.ask("AUTH news one"), "+OK");
+    client.send(b"PUBLISH news:a x\r\n");
+    let mut replies = [client.reply(), client.reply()];
+    replies.sort();
+    assert!(
+        replies[1].starts_with(b">3\r\n$7\r\nmessage"),
+        "it is the same user"
+    );
+    assert_eq!(client.ask("AUTH default root"), "+OK");
+    let mut other = pool.client("default", "root");
+    wait::until("nobody listens", LIMIT, || {
+        other.ask("PUBLISH news:a x") == ":0"
+    });
+    assert_eq!(client.ask("PING"), "+PONG");
+}

@@ -46,9 +46,12 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn start() -> Self {
-        let cluster = Cluster::start(3);
+        Self::start_with(Cluster::start(3), "")
+    }
+
+    pub(crate) fn start_with(cluster: Cluster, more: &str) -> Self {
         let listen = ports::free_addr();
-        let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
+        let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), more);
         let data_plane = DataPlane::bootstrap(&text);
         wait::until("all slots are served", wait::LIMIT, || {
             let mut client = Raw::connect(&listen);
@@ -213,7 +216,7 @@ fn pubsub_tells_of_channels_as_one_server() {
 /// Subscribers of channels and patterns, on whichever worker they meet, get each message once and in order.
 fn deliver_to_all(listen: &str, word: &str, publish: &str) {
     const CHANNELS: usize = 12;
-    let channels: Vec<_> = (0..CHANNELS).map(|number| format!("c{number}")).collect();
+    let channels: Vec<_> = (0..CHANNELS).map(|number| format!("{number}-c")).collect();
     let mut subscribers: Vec<_> = (0..8).map(|_| Raw::connect(listen)).collect();
     for (number, client) in subscribers.iter_mut().enumerate() {
         // Each has another order, so that names are known to some before others.
@@ -223,7 +226,7 @@ fn deliver_to_all(listen: &str, word: &str, publish: &str) {
     }
     let mut patterns: Vec<_> = (0..4).map(|_| Raw::connect(listen)).collect();
     for client in &mut patterns {
-        subscribe(client, "psubscribe", "c*");
+        subscribe(client, "psubscribe", "*-c");
     }
     let is_sharded = publish == "SPUBLISH";
     let mut publishers: Vec<_> = (0..3).map(|_| Raw::connect(listen)).collect();
@@ -263,7 +266,7 @@ fn deliver_to_all(listen: &str, word: &str, publish: &str) {
         let rounds = (0..20).map(|round| round.to_string());
         let of_round = |round: String| {
             let of_channel =
-                move |channel: &String| array('*', &["pmessage", "c*", channel, &round]);
+                move |channel: &String| array('*', &["pmessage", "*-c", channel, &round]);
             channels.iter().map(of_channel).collect::<Vec<_>>()
         };
         let mut expected: Vec<_> = rounds.flat_map(of_round).collect();
@@ -297,7 +300,7 @@ fn message_sent_after_the_confirmation_arrives() {
     let pool = Pool::start(3);
     for number in 0..50 {
         let (mut client, mut publisher) = (pool.client(), pool.client());
-        let name = format!("fresh-{number}");
+        let name = format!("{number}-fresh");
         subscribe(&mut client, "subscribe", &name);
         assert_eq!(publisher.ask(&format!("PUBLISH {name} x")), ":1");
         assert_eq!(frame(&mut client), array('*', &["message", &name, "x"]));

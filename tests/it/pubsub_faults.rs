@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use prism_tests::{cluster::Cluster, raw::Raw, redis::Redis, wait};
+use prism_tests::{cluster::Cluster, definitions, ports, raw::Raw, redis::Redis, wait};
 
 use crate::{
-    pool::Pool,
+    pool::{Pool, servers},
     pubsub::{Slots, array, command, frame, subscribe},
 };
 
@@ -200,4 +200,89 @@ fn endpoint_that_is_gone_is_an_error_and_nothing_is_subscribed() {
         client.ask("UNSUBSCRIBE"),
         "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0"
     );
+}
+
+#[test]
+fn names_move_to_an_endpoint_that_joins() {
+    let pool = Pool::start_with(Redis::start_many(2), "");
+    let (mut client, mut pattern) = (pool.client(), pool.client());
+    // The beginning of a name spreads more than its end.
+    let names: Vec<_> = (0..40).map(|number| format!("{number}-name")).collect();
+    client.send(&command(&format!("SUBSCRIBE {}", names.join(" "))));
+    for _ in &names {
+        frame(&mut client);
+    }
+    subscribe(&mut pattern, "psubscribe", "*-name");
+    let fresh = Redis::start();
+    let mut all = servers(&pool.endpoints);
+    all.push(format!("{}:1 redis-3", fresh.addr()));
+    let text = definitions::redis("pool", &pool.listen, &all, "");
+    pool.data_plane.rewrite(&text);
+    let holders = || pool.endpoints.iter().chain([&fresh]);
+    let place = |name: &String| {
+        let holds = |redis: &&Redis| redis.ask(&format!("PUBSUB NUMSUB {name}")).ends_with(":1");
+        holders().filter(holds).count()
+    };
+    wait::until("each name is on one endpoint again", wait::LIMIT, || {
+        fresh.ask("PUBSUB CHANNELS") != "*0"
+            && holders().all(|redis| redis.ask("PUBSUB NUMPAT") == ":1")
+            && names.iter().all(|name| place(name) == 1)
+    });
+    let mut publisher = pool.client();
+    for name in &names {
+        assert_eq!(publisher.ask(&format!("PUBLISH {name} x")), ":2", "{name}");
+    }
+    let mut expected: Vec<_> = names
+        .iter()
+        .map(|name| array('*', &["message", name, "x"]))
+        .collect();
+    let mut frames: Vec<_> = names.iter().map(|_| frame(&mut client)).collect();
+    expected.sort();
+    frames.sort();
+    assert_eq!(frames, expected);
+    for _ in &names {
+        assert!(frame(&mut pattern).contains("pmessage"));
+    }
+    for client in [&mut client, &mut pattern] {
+        assert_eq!(client.ask("PING"), "*2\r\n$4\r\npong\r\n$0");
+    }
+}
+
+#[test]
+fn pool_that_is_gone_leaves_no_connection() {
+    let pool = Pool::start(1);
+    let mut client = pool.client();
+    subscribe(&mut client, "subscribe", "a");
+    let of_channels = |redis: &Redis| {
+        let clients = redis.ask("CLIENT LIST");
+        let is_ours = |line: &&str| line.contains("subscribe") || line.contains("sub=1");
+        clients.lines().filter(is_ours).count()
+    };
+    assert_eq!(of_channels(&pool.endpoints[0]), 1);
+    let other = definitions::redis("other", &ports::free_addr(), &servers(&pool.endpoints), "");
+    pool.data_plane.rewrite(&other);
+    assert!(client.is_closed_within(wait::LIMIT));
+    wait::until("the connection is closed", wait::LIMIT, || {
+        of_channels(&pool.endpoints[0]) == 0
+    });
+}
+
+#[test]
+fn shard_channel_follows_the_replica_that_takes_over() {
+    let cluster = Cluster::start_with(3, 3, Duration::from_secs(2));
+    let mut slots = Slots::start_with(cluster, "read_timeout = 20000");
+    let name = "channel";
+    let owner = slots.cluster.first_owner(Cluster::slot(name));
+    let mut client = Raw::connect(&slots.listen);
+    subscribe(&mut client, "ssubscribe", name);
+    slots.cluster.nodes[owner].process().kill();
+    let mut publisher = Raw::connect(&slots.listen);
+    let mut sent = 0;
+    wait::until("the replica's messages arrive", wait::LIMIT, || {
+        sent += 1;
+        publisher.ask(&format!("SPUBLISH {name} {sent}")) == ":1"
+    });
+    let message = array('*', &["smessage", name, &sent.to_string()]);
+    assert_eq!(frame(&mut client), message);
+    assert_eq!(client.ask("PING"), "*2\r\n$4\r\npong\r\n$0");
 }

@@ -55,6 +55,7 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
         .exchange
         .leave(cluster.context.index);
     cluster.retire_all();
+    cluster.reopen_subscriptions();
     cluster.retries.wake();
 }
 

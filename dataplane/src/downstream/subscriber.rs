@@ -50,9 +50,14 @@ impl Subscriber {
         }
     }
 
+    /// Returns whether the session is subscribed to anything.
+    pub(super) fn is_listening(&self) -> bool {
+        self.member.counts.is_any()
+    }
+
     /// Returns whether the session is in the mode of RESP2 that has a few commands only.
     pub(super) fn is_confined(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Resp2 && self.member.counts.is_any()
+        dialect == Dialect::Resp2 && self.is_listening()
     }
 }
 

@@ -95,7 +95,7 @@ impl Line {
                 None => Ok(link.is_ending()),
             }
         });
-        if is_over.unwrap_or(Ok(true))? {
+        if is_over.unwrap_or(Ok(true))? || cluster.is_finished() {
             return Ok(true);
         }
         if let Poll::Ready(flushed) = connection.poll_flush(cx) {

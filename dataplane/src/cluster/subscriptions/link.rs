@@ -80,6 +80,8 @@ pub(super) struct Link {
     unneeded: u32,
     /// Why the connection is to be given up.
     fault: Option<Loss>,
+    /// The connection is to be opened anew, or closed, without anybody's fault.
+    is_outdated: bool,
 }
 
 impl Link {
@@ -95,6 +97,7 @@ impl Link {
             silent: 0,
             unneeded: 0,
             fault: None,
+            is_outdated: false,
         }
     }
 
@@ -109,9 +112,9 @@ impl Link {
         self.entries.iter().any(|names| !names.is_empty())
     }
 
-    /// Returns whether the connection should be closed, because nothing was wanted for a while.
+    /// Returns whether the connection should be closed: it is not what it should be, or nothing was wanted for a while.
     pub(super) fn is_ending(&self) -> bool {
-        self.unneeded >= IDLE_LOOKS && !self.is_needed()
+        self.is_outdated || self.unneeded >= IDLE_LOOKS && !self.is_needed()
     }
 
     /// Returns why the connection is to be given up, if it is.
@@ -119,12 +122,10 @@ impl Link {
         self.fault.take()
     }
 
-    /// Gives the connection up.
-    pub(super) fn fail(&mut self, fault: Loss) {
-        if self.is_open {
-            self.fault = Some(fault);
-            self.bell.ring();
-        }
+    /// Lets the connection be closed, and opened anew if it is needed.
+    pub(super) fn outdate(&mut self) {
+        self.is_outdated = self.is_open;
+        self.bell.ring();
     }
 
     /// Returns the names that are wanted.
@@ -187,6 +188,7 @@ impl Link {
     /// Notes that the connection is gone; returns how many subscriptions went with it.
     pub(super) fn closed(&mut self) -> u64 {
         self.is_open = false;
+        self.is_outdated = false;
         self.fault = None;
         self.unsent.clear();
         self.asked.clear();
@@ -257,7 +259,10 @@ impl Link {
         }
         match self.asked.is_empty() {
             true => self.ask(Asked::Ping),
-            false => self.fail(Loss::Dead(dead_after)),
+            false => {
+                self.fault = Some(Loss::Dead(dead_after));
+                self.bell.ring();
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod registry;
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
+use prism_proto::placement;
 use tokio::{sync::oneshot, time::timeout};
 use tracing::warn;
 
@@ -25,10 +26,10 @@ use self::{
     link::Link,
     registry::{Registry, Waiter},
 };
-use super::{CallError, ClusterWorker};
+use super::{CallError, ClusterWorker, Observation};
 use crate::{
     inflight::Ticket,
-    upstream::{Family, Loss, Target},
+    upstream::{Family, Target},
 };
 
 pub use homes::NOTIFICATIONS;
@@ -119,11 +120,11 @@ impl ClusterWorker {
         }
     }
 
-    /// Opens all connections anew, because they are to be opened otherwise from now on.
+    /// Closes all connections, because they are to be opened otherwise from now on, or not at all.
     pub(super) fn reopen_subscriptions(&self) {
         let mut registry = self.subscriptions.registry.borrow_mut();
         for link in registry.links.values_mut() {
-            link.fail(Loss::Closed);
+            link.outdate();
         }
     }
 
@@ -203,8 +204,7 @@ impl ClusterWorker {
                 }
                 let homes = self.homes_of(&registry, &plan, (family, name));
                 if homes.is_empty() {
-                    let cluster = self.name().to_owned();
-                    return Err(CallError::NoEndpoint { cluster });
+                    return Err(self.nowhere(family, name));
                 }
                 placed.push((name, homes));
             }
@@ -230,6 +230,17 @@ impl ClusterWorker {
             self.commit(vec![number]);
         }
         Ok((number, done))
+    }
+
+    /// Says why a name has no home.
+    fn nowhere(&self, family: Family, name: &[u8]) -> CallError {
+        let cluster = self.name().to_owned();
+        if family != Family::Shard || !self.settings_ref().is_cluster {
+            return CallError::NoEndpoint { cluster };
+        }
+        self.observe(Observation::Doubt);
+        let slot = placement::slot(name);
+        CallError::NoOwner { cluster, slot }
     }
 
     fn start_links(&self, fresh: Vec<u32>) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prism_proto::model::DEFAULT_USER;
 
+use super::super::subscriber::Subscriber;
 use super::{Asked, Client, Handler, SYNTAX, Words, command::CATEGORIES};
 use crate::{
     access::{Access, Denied, User},
@@ -36,6 +37,8 @@ pub(super) struct Standing {
     has_presented: bool,
     /// Its user is gone or has another password: it is to leave.
     is_dismissed: bool,
+    /// Its rules about channels changed: what it listens to may be forbidden by now.
+    has_lost_channels: bool,
     /// The rules that `user` and `access` are of.
     generation: u32,
     /// The rules under which nothing is forbidden to it; 0 for none.
@@ -50,6 +53,7 @@ impl Standing {
             access,
             has_presented: false,
             is_dismissed: false,
+            has_lost_channels: false,
             generation: cluster.rules(),
             free_under: 0,
         }
@@ -68,6 +72,8 @@ impl Standing {
             Some(user) if !self.has_presented || user.admits(&self.user) => {}
             _ => self.dismiss(),
         }
+        let keeps_channels = |user: &Arc<User>| user.keeps_channels_of(&self.user);
+        self.has_lost_channels |= !named.as_ref().is_some_and(keeps_channels);
         let user = named.filter(|_| !self.is_dismissed);
         self.user = user.unwrap_or_else(|| Arc::clone(self.access.default_user()));
     }
@@ -160,6 +166,11 @@ impl Client {
     /// Returns whether the client's user is gone or has another password, so that the client is to leave.
     pub(in crate::downstream) fn is_dismissed(&mut self, cluster: &ClusterWorker) -> bool {
         self.standing.review(cluster);
+        let has_lost_channels = std::mem::take(&mut self.standing.has_lost_channels);
+        let mut subscriber = self.subscriber.iter();
+        if has_lost_channels && subscriber.any(Subscriber::is_listening) {
+            self.standing.dismiss();
+        }
         self.standing.is_dismissed
     }
 
@@ -185,6 +196,10 @@ impl Client {
         standing.user = Arc::clone(user.ok_or(WRONG_PASS)?);
         // What was never checked does not count once a password is asked for.
         standing.has_presented = !standing.user.is_open();
+        if standing.user.name() != self.standing.user.name() {
+            // Another user may not be allowed what this one listens to.
+            self.subscriber = None;
+        }
         self.standing = standing;
         Ok(())
     }
