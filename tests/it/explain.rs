@@ -90,7 +90,6 @@ fn refusal_is_told_in_the_words_the_client_would_hear() {
         "SHUTDOWN".into(),
         "ACL SETUSER x".into(),
         "CLUSTER INFO".into(),
-        "XREAD BLOCK 0 STREAMS a 0".into(),
         "SORT a BY w_*".into(),
         "NOSUCH a".into(),
         "XGROUP NOSUCH a".into(),
@@ -127,6 +126,14 @@ fn routes_are_told_by_class() {
         (
             "PRISM EXPLAIN GET a".into(),
             ["LOCAL", "the proxy itself", ""],
+        ),
+        (
+            "EVAL return(1) 0".into(),
+            [
+                "SCRIPT",
+                "one endpoint, if the script can do without the others",
+                "",
+            ],
         ),
         (
             "ZUNION 0 a".into(),

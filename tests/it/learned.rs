@@ -218,3 +218,12 @@ fn redis_cluster_is_asked_too() {
         "{reply}"
     );
 }
+
+#[test]
+fn session_that_hears_channels_may_not_send_it_either() {
+    let pool = Pool::start_with(vec![renamed()], "");
+    let (mut client, mut truth) = (pool.client(), pool.endpoints[0].client());
+    for line in ["PRISMGET a", "SUBSCRIBE channel", "PRISMGET a", "NOSUCH a"] {
+        assert_eq!(client.ask(line), truth.ask(line), "{line}");
+    }
+}

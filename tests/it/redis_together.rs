@@ -135,21 +135,3 @@ fn sort_never_passes_over_keys_of_other_endpoints() {
         oracle.check_words(line);
     }
 }
-
-#[test]
-fn what_needs_a_connection_of_its_own_is_refused() {
-    let pool = Pool::start(2);
-    let mut client = pool.client();
-    for (line, what) in [
-        ("XREAD BLOCK 0 STREAMS a 0", "xread with BLOCK"),
-        (
-            "XREADGROUP GROUP g c BLOCK 1 STREAMS a >",
-            "xreadgroup with BLOCK",
-        ),
-        ("EVAL return(1) 0", "eval without keys"),
-        ("FCALL_RO f 0 a", "fcall_ro without keys"),
-    ] {
-        let expected = format!("-ERR prism: '{what}' is not supported by this version");
-        assert_eq!(client.ask(line), expected);
-    }
-}

@@ -10,7 +10,7 @@ use crate::{
     protocol::{
         message::{Span, bytes_of},
         redis::{
-            command::{Class, Command, Key, Keys, Unfit, find},
+            command::{Class, Command, Key, Keys, Unfit, find, streams},
             reply::{write_bulk, write_map_header},
         },
     },
@@ -69,6 +69,17 @@ fn explain(
     let checked = client.check(cluster, command, raw, args);
     checked.map_err(|words| words.into_owned().into_bytes())?;
     match command.class {
+        Class::Script | Class::ScriptRead if keys.list.is_empty() && !keys.is_malformed => {
+            told.add(
+                "route",
+                "one endpoint, if the script can do without the others",
+            );
+            Ok(())
+        }
+        Class::Streams if streams(raw, args).is_some_and(|streams| streams.block.is_some()) => {
+            told.add("route", "a connection of its own");
+            Ok(())
+        }
         class if together::is_kept(class) => {
             let checked = together::check(command, &mut keys, (raw, args), batch);
             checked.map_err(String::into_bytes)?;

@@ -63,14 +63,18 @@ impl Subscriber {
 
 /// Returns the words that refuse a command to a session that is confined.
 pub(super) fn confine(command: &Command) -> Result<(), String> {
-    if ALLOWED.contains(&command.name) {
-        return Ok(());
+    match ALLOWED.contains(&command.name) {
+        true => Ok(()),
+        false => Err(confined(command.name)),
     }
-    Err(format!(
-        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
-         are allowed in this context",
-        command.name
-    ))
+}
+
+/// The words for a command, called `name`, that a confined session may not send.
+pub(super) fn confined(name: &str) -> String {
+    format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+         are allowed in this context"
+    )
 }
 
 /// Returns whether `name` is one of these commands.

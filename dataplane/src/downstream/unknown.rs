@@ -4,6 +4,7 @@ use super::{
     local::{self, Client},
     redis::refuse,
     session::Next,
+    subscriber::confined,
     together,
     transaction::Transaction,
 };
@@ -87,6 +88,9 @@ pub(super) fn check(
     let name = String::from_utf8_lossy(args.first().map_or(&[][..], |span| bytes_of(raw, span)));
     let name = name.to_ascii_lowercase();
     client.check_foreign(batch.cluster(), command, &name, (raw, args))?;
+    if client.is_confined(batch.kind().dialect) {
+        return Err(confined(&command.name));
+    }
     if let Some(obstacle) = command.obstacle() {
         return Err(format!(
             "ERR prism: '{name}' {obstacle}: it is not forwarded"

@@ -31,8 +31,7 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
         "command|getkeysandflags" => keys::getkeysandflags,
         "command|info" => info,
         "command|list" => list,
-        "acl|help" | "client|help" | "command|help" | "memory|help" | "object|help"
-        | "xgroup|help" | "xinfo|help" => help,
+        name if name.ends_with("|help") => help,
         _ => return None,
     })
 }
