@@ -126,6 +126,31 @@ fn nobody_waits_with_a_client_that_waits() {
 }
 
 #[test]
+fn client_that_waits_can_be_unblocked() {
+    let mut replicated = Replicated::start(1, "");
+    replicated.replicas[0].process().suspend();
+    let (mut waiting, mut other) = (replicated.pool.client(), replicated.pool.client());
+    let id = waiting.ask("CLIENT ID").replace(':', "");
+    assert_eq!(waiting.ask("SET a 1"), "+OK");
+    for (how, expected) in [
+        ("TIMEOUT", ":0\r\n"),
+        (
+            "ERROR",
+            "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n",
+        ),
+    ] {
+        waiting.send(&resp::command(&["WAIT", "1", "0"]));
+        wait::until("the client is unblocked", wait::LIMIT, || {
+            other.ask(&format!("CLIENT UNBLOCK {id} {how}")) == ":1"
+        });
+        assert_eq!(String::from_utf8_lossy(&waiting.reply()), expected);
+    }
+    assert_eq!(waiting.ask("GET a"), "$1\r\n1");
+    replicated.replicas[0].process().resume();
+    assert_eq!(waiting.ask("WAIT 1 10000"), ":1");
+}
+
+#[test]
 fn wait_answers_as_one_server() {
     let pool = Pool::start(3);
     let mut oracle = Oracle::new(&pool.listen);

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     cluster::{Batch, CallError, ClusterWorker, Place},
-    inflight::{Cancel, Wish},
+    inflight::{Cancel, Deferred, Wish},
     protocol::{
         message::{Span, bytes_of},
         redis::{
@@ -66,27 +66,40 @@ pub(super) fn serve(raw: &[u8], args: &[Span], batch: &mut Batch<'_>) -> Next {
     let mut deferred = batch.postpone();
     let cluster = batch.cluster().shared();
     tokio::task::spawn_local(async move {
-        let (stop, stopped) = watch::channel(());
-        let waiting = each(&places, |place| {
-            let (cluster, stopped) = (Rc::clone(&cluster), stopped.clone());
-            async move { wait(&cluster, &place, wanted, stopped).await }
-        });
-        tokio::pin!(waiting);
-        let outcomes = tokio::select! {
-            outcomes = &mut waiting => outcomes,
-            why = deferred.cancelled() => match why {
-                Cancel::Gone => return cluster.settle(deferred.ticket, b""),
-                Cancel::Error => return cluster.settle(deferred.ticket, UNBLOCKED),
-                Cancel::Timeout => {
-                    stop.send_replace(());
-                    waiting.await
-                }
-            },
-        };
-        let reply = merged(&cluster, &places, outcomes, Gather::Smallest);
-        cluster.settle(deferred.ticket, &reply);
+        let ticket = deferred.ticket;
+        cluster.note_blocked(ticket, true);
+        let reply = waited(&cluster, &places, wanted, &mut deferred).await;
+        cluster.note_blocked(ticket, false);
+        cluster.settle(ticket, &reply);
     });
     Next::Continue
+}
+
+/// Waits at all places, or until the wait is called off, and returns the reply.
+async fn waited(
+    cluster: &Rc<ClusterWorker>,
+    places: &[Place],
+    wanted: Wanted,
+    deferred: &mut Deferred,
+) -> Vec<u8> {
+    let (stop, stopped) = watch::channel(());
+    let waiting = each(places, |place| {
+        let (cluster, stopped) = (Rc::clone(cluster), stopped.clone());
+        async move { wait(&cluster, &place, wanted, stopped).await }
+    });
+    tokio::pin!(waiting);
+    let outcomes = tokio::select! {
+        outcomes = &mut waiting => outcomes,
+        why = deferred.cancelled() => match why {
+            Cancel::Gone => return Vec::new(),
+            Cancel::Error => return UNBLOCKED.to_vec(),
+            Cancel::Timeout => {
+                stop.send_replace(());
+                waiting.await
+            }
+        },
+    };
+    merged(cluster, places, outcomes, Gather::Smallest)
 }
 
 const UNBLOCKED: &[u8] = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";

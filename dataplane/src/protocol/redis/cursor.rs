@@ -1,12 +1,13 @@
 //! Cursors of SCAN over several shards: the shard, the place in it, and a tag over who has which keys.
 //!
 //! ```text
-//!   63      tag      |  shard  |39      the shard's own cursor      0|
+//!   63      the shard's own cursor      24|  shard  |      tag      0
 //! ```
 //!
 //! The shard takes the bits it needs, the tag what is left of 24. Every data plane that sees the same shards makes and
 //! understands the same cursors. One whose tag does not fit was made for other shards: its scan starts over, so keys
-//! may be told twice, but none is left out.
+//! may be told twice, but none is left out. The tag is low, so that the cursors of shards with less than 2^29 places
+//! are numbers of JavaScript too, and all but the widest fit 63 bits.
 
 use super::reply::{
     array_elements, bulk_string, is_error, write_array_header, write_bulk, write_error,
@@ -15,17 +16,20 @@ use super::reply::{
 /// Bits of a shard's own cursor, so many that a shard may have 2^40 places for keys.
 const OWN_BITS: u32 = 40;
 
+/// Bits of the shard and the tag.
+const LOW_BITS: u32 = u64::BITS - OWN_BITS;
+
 /// Bits of the tag, at least.
 const LEAST_TAG_BITS: u32 = 12;
 
 /// Shards that a scan can go over.
-pub const MAX_SHARDS: usize = 1 << (u64::BITS - OWN_BITS - LEAST_TAG_BITS);
+pub const MAX_SHARDS: usize = 1 << (LOW_BITS - LEAST_TAG_BITS);
 
 /// The shards that one scan goes over, in an order that all data planes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Course {
     shards: usize,
-    shard_bits: u32,
+    tag_bits: u32,
     tag: u64,
 }
 
@@ -47,10 +51,11 @@ impl Course {
             return None;
         }
         let shard_bits = usize::BITS - (shards - 1).leading_zeros();
-        let tag = fingerprint >> (OWN_BITS + shard_bits);
+        let tag_bits = LOW_BITS - shard_bits;
+        let tag = fingerprint >> (u64::BITS - tag_bits);
         Some(Self {
             shards,
-            shard_bits,
+            tag_bits,
             // Numbers that were never made here are then foreign too.
             tag: tag.max(1),
         })
@@ -58,15 +63,15 @@ impl Course {
 
     /// Returns where a scan with this cursor goes on: at the start if the cursor is of another course.
     pub fn open(self, cursor: u64) -> Place {
-        let tag = cursor >> (OWN_BITS + self.shard_bits);
-        let shard = (cursor >> OWN_BITS) & ((1 << self.shard_bits) - 1);
+        let low = cursor & ((1 << LOW_BITS) - 1);
+        let (shard, tag) = (low >> self.tag_bits, low & ((1 << self.tag_bits) - 1));
         let place = usize::try_from(shard)
             .ok()
             .filter(|shard| *shard < self.shards);
         match place {
             Some(shard) if tag == self.tag => Place {
                 shard,
-                own: cursor & ((1 << OWN_BITS) - 1),
+                own: cursor >> LOW_BITS,
             },
             _ => Place { shard: 0, own: 0 },
         }
@@ -87,8 +92,8 @@ impl Course {
             return Some(0);
         }
         let shard = u64::try_from(next.shard).ok()?;
-        let high = self.tag << self.shard_bits | shard;
-        (own >> OWN_BITS == 0).then_some(high << OWN_BITS | own)
+        let low = shard << self.tag_bits | self.tag;
+        (own >> OWN_BITS == 0).then_some(own << LOW_BITS | low)
     }
 
     /// Appends the reply of the shard at `place` as one that goes on over all shards.
@@ -186,6 +191,13 @@ mod tests {
         }
         assert!(Course::new(MAX_SHARDS + 1, 0).is_none());
         assert!(Course::new(0, 0).is_none());
+    }
+
+    #[test]
+    fn cursor_of_a_usual_shard_is_a_number_of_javascript() {
+        let course = Course::new(1000, u64::MAX).expect("not too many");
+        let place = Place { shard: 998, own: 0 };
+        assert!(cursor(&turn(course, place, (1 << 29) - 1)) < 1 << 53);
     }
 
     #[test]
