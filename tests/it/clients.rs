@@ -35,7 +35,7 @@ pub(crate) fn assert_success(output: &Output) -> String {
 
 const REDIS_PY: &str = r#"
 import sys, redis
-for protocol in (2, None):
+for protocol in (2, 3, None):
     more = {} if protocol is None else {"protocol": protocol}
     r = redis.Redis(host="127.0.0.1", port=int(sys.argv[1]), password=sys.argv[2] or None, client_name="me", **more)
     assert r.ping()
@@ -49,6 +49,14 @@ for protocol in (2, None):
     assert r.hset("h", mapping={"a": 1, "b": 2}) in (0, 2)
     assert r.hgetall("h") == {b"a": b"1", b"b": b"2"}
     assert r.delete(*[f"key-{i}" for i in range(100)]) == 100
+    p = r.pubsub()
+    p.subscribe("news")
+    p.psubscribe("ne*")
+    told = lambda: sorted((m["type"], m["data"]) for m in (p.get_message(timeout=5) for _ in range(2)))
+    assert told() == [("psubscribe", 2), ("subscribe", 1)]
+    assert r.publish("news", "hi") >= 1
+    assert told() == [("message", b"hi"), ("pmessage", b"hi")]
+    p.close()
     assert "redis_version" in r.info()
     try:
         r.execute_command("NOSUCH")
@@ -118,6 +126,13 @@ fn redis_rs_works() -> redis::RedisResult<()> {
     assert_eq!((first, second), (2, 3));
     let deleted: i32 = connection.del(&keys)?;
     assert_eq!(deleted, 50);
+    let mut subscriber = client.get_connection()?;
+    let mut channels = subscriber.as_pubsub();
+    channels.subscribe(&["one", "two"])?;
+    let () = connection.publish("two", "hi")?;
+    let message = channels.get_message()?;
+    assert_eq!(message.get_channel_name(), "two");
+    assert_eq!(message.get_payload::<String>()?, "hi");
     Ok(())
 }
 

@@ -8,12 +8,12 @@ use std::{
 };
 
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::super::{ClusterWorker, Observation};
 use crate::{
     metrics::EndpointMetrics,
-    upstream::{Backoff, Loss, Notice, Subscription},
+    upstream::{Backoff, Loss, Notice, Subscription, Target},
 };
 
 /// Drives the link of a number until nobody needs it.
@@ -25,6 +25,9 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>, number: u32) {
         metrics.connect_total.inc();
         match settings.dial.open(target.addr.clone()).await {
             Ok(stream) => {
+                if backoff.failures() > 0 {
+                    info!(cluster = %cluster.name(), endpoint = %target.label, "subscription connection is back");
+                }
                 cluster.link_opened(number);
                 metrics.connections.add(1);
                 let mut line = Line {
@@ -41,26 +44,35 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>, number: u32) {
                 if line.is_proven {
                     backoff.reset();
                 }
-                let endpoint = target.addr.to_string();
-                cluster.observe(Observation::Lost { endpoint });
-                match lost {
-                    0 => {
-                        debug!(endpoint = %target.label, reason = %loss, "subscription connection lost")
-                    }
-                    _ => {
-                        warn!(cluster = %cluster.name(), endpoint = %target.label, subscriptions = lost, reason = %loss, "subscription connection lost; messages may be missed")
-                    }
-                }
+                tell_of_loss(&cluster, &target, &loss, lost);
             }
             Err(error) => {
                 metrics.connect_failures_total.inc();
-                warn!(cluster = %cluster.name(), endpoint = %target.label, %error, "subscription connection failed");
+                // Said once, however often it is tried again.
+                match backoff.failures() {
+                    0 | 1 => {
+                        warn!(cluster = %cluster.name(), endpoint = %target.label, %error, "subscription connection failed")
+                    }
+                    _ => debug!(endpoint = %target.label, %error, "subscription connection failed"),
+                }
                 let endpoint = target.addr.to_string();
                 cluster.observe(Observation::ConnectFailed { endpoint });
                 cluster.link_failed(number, &error);
             }
         }
         sleep(backoff.next(cluster.context.random())).await;
+    }
+}
+
+/// Tells of a connection that was lost, and of the subscriptions that went with it.
+fn tell_of_loss(cluster: &ClusterWorker, target: &Target, loss: &Loss, subscriptions: u64) {
+    let endpoint = target.addr.to_string();
+    cluster.observe(Observation::Lost { endpoint });
+    match subscriptions {
+        0 => debug!(endpoint = %target.label, reason = %loss, "subscription connection lost"),
+        _ => {
+            warn!(cluster = %cluster.name(), endpoint = %target.label, subscriptions, reason = %loss, "subscription connection lost; messages may be missed")
+        }
     }
 }
 
