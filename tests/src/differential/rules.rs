@@ -31,7 +31,6 @@ pub const RULES: [Rule; 10] = [
             "sinter",
             "smembers",
             "sunion",
-            "acl cat",
             "function list",
             "command list",
         ],
@@ -120,6 +119,7 @@ pub const RULES: [Rule; 10] = [
         name: "own account",
         reason: "the proxy tells of itself, and of the commands it serves",
         commands: &[
+            "acl cat",
             "acl getuser",
             "acl list",
             "client id",

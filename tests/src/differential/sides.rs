@@ -19,18 +19,19 @@ pub enum Place {
 }
 
 /// What the proxy refuses by design, in any of its words' parts.
-const REFUSALS: [&str; 4] = [
+const REFUSALS: [&str; 5] = [
     "is not supported by this version",
     "is always refused",
     "managed; use prismctl apply",
     "belongs to one endpoint",
+    "BY and GET of SORT name keys that may be on other endpoints",
 ];
 
 /// What a Redis Cluster refuses by design, and so the proxy before it.
 const CLUSTER_REFUSALS: [&str; 3] = [
     "-ERR SELECT is not allowed in cluster mode",
-    "-ERR BY option of SORT denied in cluster mode.",
-    "-ERR GET option of SORT denied in cluster mode.",
+    "-ERR BY option of SORT denied in Cluster mode.",
+    "-ERR GET option of SORT denied in Cluster mode.",
 ];
 
 /// Commands a Redis Cluster answers and a single server does not.
