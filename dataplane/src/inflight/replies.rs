@@ -430,6 +430,10 @@ impl Replies {
     /// Makes a slot of what was written to the stash from `start` on.
     fn stashed_from(&mut self, start: usize) -> Slot {
         let len = self.stash.len() - start;
+        // An empty answer must not point into a stash that may be gone when its turn comes.
+        if len == 0 {
+            return Slot::Nothing;
+        }
         if len >= LARGE {
             let bytes = Bytes::copy_from_slice(&self.stash[start..]);
             self.stash.truncate(start);
@@ -516,6 +520,21 @@ mod tests {
         assert_eq!(drain(&mut replies), b"");
         replies.settle(first, 0, Piece::Borrowed(b"first "));
         assert_eq!(drain(&mut replies), b"first local last");
+    }
+
+    #[test]
+    fn empty_answer_outlives_the_stash_it_was_made_in() {
+        let mut replies = Replies::default();
+        let first = replies.begin(Wish::Reply);
+        replies.answer(|out| out.extend(b"+local\r\n"));
+        let second = replies.begin(Wish::Reply);
+        let empty = Merge::new([vec![0]], Box::new(|_, _| {}));
+        let third = replies.begin_split(empty);
+        replies.settle(third, 0, Piece::Borrowed(b"+dropped\r\n"));
+        replies.settle(first, 0, Piece::Borrowed(b"+1\r\n"));
+        replies.settle(second, 0, Piece::Borrowed(b"+2\r\n"));
+        assert_eq!(drain(&mut replies), b"+1\r\n+local\r\n+2\r\n");
+        assert_eq!(replies.in_flight(), 0);
     }
 
     #[test]
