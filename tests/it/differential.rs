@@ -31,7 +31,8 @@ fn say(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
-fn compare(place: Place, proxy: &str) -> Tally {
+fn compare(place: Place, proxy: &str, endpoints: &[Redis]) -> Tally {
+    let endpoints: Vec<_> = endpoints.iter().map(Redis::addr).collect();
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).expect("the system has random bytes");
     let drawn = u64::from(u32::from_le_bytes(bytes));
@@ -44,6 +45,7 @@ fn compare(place: Place, proxy: &str) -> Tally {
     let tally = run(Plan {
         place,
         proxy,
+        endpoints: &endpoints,
         seed,
         time: Duration::from_secs(seconds),
     });
@@ -64,7 +66,7 @@ fn assert_none_differ(tally: &Tally) {
 #[test]
 fn pool_answers_as_one_server() {
     let pool = Pool::start_with(Redis::start_many(3), "hash_tag = \"{}\"");
-    assert_none_differ(&compare(Place::Pool, &pool.listen));
+    assert_none_differ(&compare(Place::Pool, &pool.listen, &pool.endpoints));
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn redis_cluster_answers_as_one_server() {
             .iter()
             .all(|key| client.ask(&format!("GET {key}")) == "$-1")
     });
-    assert_none_differ(&compare(Place::Cluster, &listen));
+    assert_none_differ(&compare(Place::Cluster, &listen, &cluster.nodes));
 }
 
 #[test]
@@ -107,6 +109,7 @@ fn compare_servers(options: &[&str]) -> Tally {
     run(Plan {
         place: Place::Pool,
         proxy: &other.addr(),
+        endpoints: &[other.addr()],
         seed: 1,
         time: Duration::from_secs(1),
     })

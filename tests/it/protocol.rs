@@ -152,7 +152,7 @@ fn odd_arguments_are_refused_in_the_words_of_one_server() {
         b"MULTI\r\nSET m 1\r\nINCR m\r\nLPUSH m a\r\nEXEC\r\n",
         b"SUBSCRIBE\r\nPSUBSCRIBE\r\nSSUBSCRIBE\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nSUNSUBSCRIBE\r\n",
         b"SUBSCRIBE a\r\nGET a\r\nPING\r\nPING x\r\nUNSUBSCRIBE a\r\nGET a\r\n",
-        b"SUBSCRIBE a b a\r\nPSUBSCRIBE p*\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nPING\r\n",
+        b"SUBSCRIBE a b a\r\nPSUBSCRIBE p*\r\nUNSUBSCRIBE b\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nPING\r\n",
         b"SUBSCRIBE a\r\nRESET\r\nPING\r\n",
         b"SUBSCRIBE a\r\nQUIT\r\n",
         b"SUBSCRIBE a\r\nMULTI\r\nNOSUCH\r\nGET\r\n",

@@ -14,7 +14,7 @@ use super::{
     step::{Step, Words, text},
     tally::Tally,
 };
-use crate::{dice::Dice, redis::Redis, wait};
+use crate::{dice::Dice, raw::Raw, redis::Redis, wait};
 
 /// What is sent.
 const FORMS: &str = include_str!("../../vectors/redis/forms.txt");
@@ -24,6 +24,9 @@ const MOST_DIFFERENCES: usize = 12;
 
 /// Steps of one world.
 const STEPS: usize = 400;
+
+const DELETE_ALL: &str =
+    "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('DEL', key) end";
 
 /// Tags a world's keys begin with, one of these rows.
 const TAGS: [&[&str]; 5] = [
@@ -44,6 +47,8 @@ pub struct Plan<'a> {
     pub place: Place,
     /// Where the proxy listens.
     pub proxy: &'a str,
+    /// Who holds its keys; they are emptied between worlds.
+    pub endpoints: &'a [String],
     /// The first world's seed; each next has the next number.
     pub seed: u64,
     /// How long new worlds begin.
@@ -55,6 +60,7 @@ pub struct Plan<'a> {
 pub(super) struct World<'a> {
     place: Place,
     proxy: &'a str,
+    endpoints: &'a [String],
     truth: &'a str,
     pub(super) tags: &'static [&'static str],
     is_resp3: bool,
@@ -114,6 +120,7 @@ impl<'a> World<'a> {
         Self {
             place: plan.place,
             proxy: plan.proxy,
+            endpoints: plan.endpoints,
             truth,
             tags: *dice.pick(&TAGS),
             is_resp3: abilities.resp3 && dice.below(2) == 0,
@@ -122,21 +129,13 @@ impl<'a> World<'a> {
     }
 }
 
-/// Connects to both sides and leaves no key of the world.
+/// Connects to both sides and leaves nothing of earlier worlds.
 pub(super) fn enter(world: &World<'_>) -> Sides {
-    let mut sides = Sides::connect(world.place, world.proxy, world.truth);
-    let delete: Words = [b"DEL".to_vec()]
-        .into_iter()
-        .chain(draw::all_keys(world.tags))
-        .collect();
-    // In every database that a command may have chosen, the first last.
-    for database in (0..=10).rev() {
-        let select = ["SELECT".to_owned(), database.to_string()];
-        if sides.ask(&select) == [b"+OK\r\n", b"+OK\r\n"] {
-            sides.ask(&delete);
-        }
+    let truth = world.truth.to_owned();
+    for addr in world.endpoints.iter().chain([&truth]) {
+        empty(addr);
     }
-    sides.ask(&delete);
+    let mut sides = Sides::connect(world.place, world.proxy, world.truth);
     sides.ask(&["SCRIPT", "FLUSH"]);
     for library in ["one", "two"] {
         sides.ask(&["FUNCTION", "DELETE", library]);
@@ -145,6 +144,17 @@ pub(super) fn enter(world: &World<'_>) -> Sides {
         sides.ask(&["HELLO", "3"]);
     }
     sides
+}
+
+/// Deletes every key of a server, in every database that it has.
+fn empty(addr: &str) {
+    let mut server = Raw::connect(addr);
+    for database in 0..16 {
+        let selected = server.call(&["SELECT".to_owned(), database.to_string()]);
+        if database == 0 || selected == b"+OK\r\n" {
+            server.call(&["EVAL", DELETE_ALL, "0"]);
+        }
+    }
 }
 
 /// Lives through one world.
@@ -204,6 +214,45 @@ fn live<'a>(
             let key = dice.pick(&keys).clone();
             payloads.extend(payload(&mut sides, &key));
         }
+    }
+    audit(&mut sides, tally).map_err(|told| End {
+        signature: "audit".to_owned(),
+        tell: Box::new(move || {
+            let steps: Vec<_> = history.iter().map(Step::shown).collect();
+            format!("{told}\nafter:\n  {}", steps.join("\n  "))
+        }),
+    })
+}
+
+/// Compares everything that is there at a world's end, and what a scan finds of it.
+fn audit(sides: &mut Sides, tally: &mut Tally) -> Result<(), String> {
+    let mut held = sides.keys();
+    for key in &held {
+        let [proxy, truth] = sides.value(key);
+        if proxy != truth {
+            return Err(format!(
+                "{} holds other than it should:\n  proxy:  {}\n  server: {}",
+                text(key),
+                text(&proxy),
+                text(&truth)
+            ));
+        }
+        tally.audited += 1;
+    }
+    let Some(mut found) = sides.scan() else {
+        return Ok(());
+    };
+    tally.scans += 1;
+    found.sort();
+    found.dedup();
+    held.sort();
+    if found != held {
+        let told = |keys: &[Vec<u8>]| keys.iter().map(|key| text(key)).collect::<Vec<_>>();
+        return Err(format!(
+            "a scan found other keys:\n  proxy:  {:?}\n  server: {:?}",
+            told(&found),
+            told(&held)
+        ));
     }
     Ok(())
 }

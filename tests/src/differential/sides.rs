@@ -83,6 +83,55 @@ impl Sides {
         [self.proxy.call(words), self.truth.call(words)]
     }
 
+    /// The keys that the server holds.
+    pub(super) fn keys(&mut self) -> Vec<Vec<u8>> {
+        strings(&mut Reply::parse(&self.truth.call(&["KEYS", "*"])))
+    }
+
+    /// What both sides hold at a key, in an order that does not depend on them.
+    pub(super) fn value(&mut self, key: &[u8]) -> [Vec<u8>; 2] {
+        let kind = self.truth.call(&[b"TYPE", key]);
+        let words: Vec<&[u8]> = match &kind[1..kind.len() - 2] {
+            b"string" => vec![b"GET", key],
+            b"list" => vec![b"LRANGE", key, b"0", b"-1"],
+            b"set" => vec![b"SMEMBERS", key],
+            b"zset" => vec![b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
+            b"hash" => vec![b"HGETALL", key],
+            b"stream" => vec![b"XRANGE", key, b"-", b"+"],
+            _ => vec![b"TYPE", key],
+        };
+        let owned: Words = words.iter().map(|word| word.to_vec()).collect();
+        let [proxy, truth] = self.ask(&words);
+        match rules::are_equal(&owned, &proxy, &truth) {
+            Ok(_) => {
+                let expires = [b"PTTL".to_vec(), key.to_vec()];
+                let [proxy, truth] = self.ask(&expires);
+                match rules::are_equal(&expires, &proxy, &truth) {
+                    Ok(_) => [truth.clone(), truth],
+                    Err(rules::Unequal) => [proxy, truth],
+                }
+            }
+            Err(rules::Unequal) => [proxy, truth],
+        }
+    }
+
+    /// Every key that a whole scan through the proxy finds; `None` when it does not scan.
+    pub(super) fn scan(&mut self) -> Option<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let mut reply = Reply::parse(&self.proxy.call(&[b"SCAN", &cursor[..], b"COUNT", b"7"]));
+            let [next, keys] = reply.parts() else {
+                return None;
+            };
+            found.extend(strings(keys));
+            cursor = next.text()?.to_vec();
+            if cursor == b"0" {
+                return Some(found);
+            }
+        }
+    }
+
     /// Sends steps in one go, cut anywhere, to the proxy, then those it took to the server; one outcome a step up to
     /// the first difference.
     ///
@@ -100,7 +149,11 @@ impl Sides {
                 .commands()
                 .iter()
                 .map(|_| self.proxy.try_reply())
-                .collect::<io::Result<_>>()?;
+                .collect::<io::Result<_>>()
+                .map_err(|error| {
+                    let missing = format!("{error}, and no answer to {}", step.shown());
+                    io::Error::new(error.kind(), missing)
+                })?;
             match self.refusal(step, &replies) {
                 Some(outcome) => outcomes.push(outcome),
                 None => {
@@ -156,6 +209,7 @@ impl Sides {
             if commands.len() == 1 && reply.is_error() {
                 return true;
             }
+            slots.extend(named_keys(words).map(|key| slot(key)));
             slots.extend(
                 reply
                     .parts()
@@ -167,6 +221,19 @@ impl Sides {
     }
 }
 
+/// Keys that the server does not tell: patterns of SORT, and every STORE though the last one wins.
+fn named_keys(words: &[Vec<u8>]) -> impl Iterator<Item = &Vec<u8>> {
+    let name = words[0].to_ascii_uppercase();
+    let marks: &[&[u8]] = match &name[..] {
+        b"SORT" | b"SORT_RO" => &[b"BY", b"GET", b"STORE"],
+        b"GEORADIUS" | b"GEORADIUSBYMEMBER" => &[b"STORE", b"STOREDIST"],
+        _ => &[],
+    };
+    let is_mark = |word: &[u8]| marks.iter().any(|mark| word.eq_ignore_ascii_case(mark));
+    let pairs = words.windows(2).filter(move |pair| is_mark(&pair[0]));
+    pairs.map(|pair| &pair[1])
+}
+
 /// The slot of a key, its hash tag heeded.
 fn slot(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
@@ -175,6 +242,13 @@ fn slot(key: &[u8]) -> u16 {
         (close > 0).then(|| &rest[..close])
     });
     crc16::State::<crc16::XMODEM>::calculate(tag.unwrap_or(key)) % SLOTS
+}
+
+fn strings(reply: &mut Reply) -> Vec<Vec<u8>> {
+    let parts = reply.parts().iter();
+    parts
+        .filter_map(|part| part.text().map(<[u8]>::to_vec))
+        .collect()
 }
 
 /// What the server is asked, and how many replies it owes: the same, but for what the dice of one side decided.

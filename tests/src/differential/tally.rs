@@ -21,6 +21,10 @@ pub struct Tally {
     pub differences: Vec<String>,
     /// How often each rule was needed.
     pub rules: [usize; RULES.len()],
+    /// Keys whose value and time to live were compared at the end of a world.
+    pub audited: usize,
+    /// Whole scans compared with what the server holds.
+    pub scans: usize,
     /// Worlds lived through.
     pub worlds: usize,
     classes: BTreeMap<String, String>,
@@ -34,6 +38,8 @@ impl Tally {
             refused: BTreeMap::new(),
             differences: Vec::new(),
             rules: [0; RULES.len()],
+            audited: 0,
+            scans: 0,
             worlds: 0,
             classes: classes(),
             signatures: BTreeMap::new(),
@@ -128,6 +134,11 @@ impl fmt::Display for Tally {
         for (rule, count) in RULES.iter().zip(self.rules) {
             writeln!(out, "  {count:>6} {}: {}", rule.name, rule.reason)?;
         }
+        writeln!(
+            out,
+            "{} values compared at the end of worlds, {} whole scans",
+            self.audited, self.scans
+        )?;
         writeln!(
             out,
             "{} worlds, {} replies equal, {} differences of {} kinds",
