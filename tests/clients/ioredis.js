@@ -149,6 +149,9 @@ const groups = {
   },
   async transactions(r) {
     same(await r.multi().set("{t}a", 1).incr("{t}a").get("{t}a").exec(), [[null, "OK"], [null, 2], [null, "2"]]);
+  },
+  async watching(r) {
+    same(await r.set("{t}a", 2), "OK");
     same(await r.watch("{t}a"), "OK");
     same(await r.multi().incr("{t}a").exec(), [[null, 3]]);
     const other = new Redis(options);

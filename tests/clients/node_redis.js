@@ -141,6 +141,8 @@ const groups = {
   },
   async transactions(r) {
     same(await r.multi().set("{t}a", "1").incr("{t}a").get("{t}a").exec(), ["OK", 2, "2"]);
+  },
+  async watching(r) {
     const other = await connect();
     await r.watch("{t}a");
     await other.set("{t}a", "other");

@@ -257,6 +257,15 @@ def transactions(r):
     p = r.pipeline()
     p.set("{t}a", 1).incr("{t}a").get("{t}a")
     same(p.execute(), [True, 2, "2"])
+    p.set("{t}a", "x").lpush("{t}a", 1).get("{t}a")
+    found = p.execute(raise_on_error=False)
+    same([found[0], type(found[1]), found[2]], [True, redis.ResponseError, "x"])
+    p.execute_command("NOSUCH")
+    fails(redis.ResponseError, p.execute)
+
+
+def watching(r):
+    r.set("{t}a", 1)
     with r.pipeline() as p:
         p.watch("{t}a")
         value = int(p.get("{t}a"))
@@ -327,7 +336,7 @@ def pubsub(r):
 
 GROUPS = [
     session, strings, bitmaps, keys, hashes, lists, sets, sorted_sets, streams, hyperloglogs, geo, pipelines,
-    whole, transactions, scripts, blocking, pubsub,
+    whole, transactions, watching, scripts, blocking, pubsub,
 ]
 
 client = connect()

@@ -13,7 +13,7 @@ use redis::{Commands, ConnectionLike};
 use crate::pool::Pool;
 
 /// Groups of commands that are not served yet.
-const UNSERVED: [&str; 5] = ["blocking", "pubsub", "scripts", "transactions", "whole"];
+const UNSERVED: [&str; 2] = ["blocking", "watching"];
 
 /// What the scripts take for a dialect: the library's default, RESP2, RESP3.
 const DIALECTS: [&str; 3] = ["0", "2", "3"];

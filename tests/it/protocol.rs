@@ -160,7 +160,7 @@ fn odd_arguments_are_refused_in_the_words_of_one_server() {
         b"CLIENT REPLY OFF\r\nPING\r\nSET r 1\r\nCLIENT REPLY ON\r\nGET r\r\n",
         b"CLIENT REPLY SKIP\r\nSET r 2\r\nGET r\r\n",
         b"BLPOP\r\nBLPOP a\r\nBLPOP a x\r\nBLPOP a -1\r\nBLMPOP x 1 a LEFT\r\nXREAD BLOCK x STREAMS a 0\r\nXREAD STREAMS a\r\nXREAD\r\n",
-        b"EVAL\r\nEVAL x\r\nEVAL \"return 1\" x\r\nEVAL \"return 1\" -1\r\nEVAL \"return 1\" 2 a\r\nEVALSHA abc 0\r\nEVAL \"return 1\" 0\r\nFCALL f 0\r\n",
+        b"EVAL\r\nEVAL x\r\nEVAL \"return 1\" x\r\nEVAL \"return 1\" -1\r\nEVAL \"return 1\" 2 a\r\nEVALSHA abc 0\r\nEVAL \"return 1\" 0\r\nFCALL f 1 a\r\n",
         b"COMMAND GETKEYS\r\nCOMMAND GETKEYS GET\r\nCOMMAND NOSUCH\r\nCOMMAND COUNT x\r\nCOMMAND INFO nosuch\r\n",
         b"WAIT\r\nWAIT x 0\r\nWAIT 0 x\r\nWAIT 0 -1\r\n",
         b"SCAN\r\nSCAN x\r\nSCAN 0 COUNT\r\nSCAN 0 COUNT 0\r\nSCAN 0 COUNT x\r\nSCAN 0 NOSUCH 1\r\n",

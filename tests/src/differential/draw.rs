@@ -25,9 +25,10 @@ const SCRIPTS: [&str; 8] = [
     "this is no script",
 ];
 
-/// Libraries of functions.
-const LIBRARIES: [&str; 3] = [
-    "#!lua name=one\nredis.register_function('f1', function(keys, args) return redis.call('GET', keys[1]) end)\nredis.register_function{function_name='f3', callback=function(keys, args) return #keys end, flags={'no-writes'}}",
+/// Libraries of one function each.
+const LIBRARIES: [&str; 4] = [
+    "#!lua name=one\nredis.register_function('f1', function(keys, args) return redis.call('GET', keys[1]) end)",
+    "#!lua name=three\nredis.register_function{function_name='f3', callback=function(keys, args) return #keys end, flags={'no-writes'}}",
     "#!lua name=two\nredis.register_function('f2', function(keys, args) return redis.call('SET', keys[1], args[1] or 'x') end)",
     "#!lua name=bad\nnonsense",
 ];
@@ -138,7 +139,7 @@ impl Drawer<'_> {
             "int" => &["-3", "-2", "-1", "0", "1", "2", "3", "7", "10", "x"],
             "lat" => &["0", "10.5", "38.115556", "-45", "86", "x"],
             "lex" => &["-", "+", "[a", "(b", "[c", "(", "x"],
-            "library" => &["one", "two", "nosuch"],
+            "library" => &["one", "two", "three", "nosuch"],
             "lon" => &["0", "13.361389", "15.087269", "-120.5", "181", "x"],
             "member" => &[
                 "a",

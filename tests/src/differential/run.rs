@@ -136,8 +136,7 @@ pub(super) fn enter(world: &World<'_>) -> Sides {
         empty(addr);
     }
     let mut sides = Sides::connect(world.place, world.proxy, world.truth);
-    sides.ask(&["SCRIPT", "FLUSH"]);
-    for library in ["one", "two"] {
+    for library in ["one", "two", "three"] {
         sides.ask(&["FUNCTION", "DELETE", library]);
     }
     if world.is_resp3 {

@@ -19,11 +19,13 @@ pub enum Place {
 }
 
 /// What the proxy refuses by design, in any of its words' parts.
-const REFUSALS: [&str; 5] = [
+const REFUSALS: [&str; 7] = [
     "is not supported by this version",
     "is always refused",
     "managed; use prismctl apply",
     "belongs to one endpoint",
+    "a script called without keys runs on one endpoint",
+    "cannot be part of a transaction here",
     "BY and GET of SORT name keys that may be on other endpoints",
 ];
 
@@ -185,10 +187,17 @@ impl Sides {
                 true => self.are_apart(&commands),
                 false => is_by_design(self.place, &text),
             };
-            if is_due {
+            // Nothing of a block may have run when a part of it was refused.
+            let is_whole = replies.len() > 1 && !replies[replies.len() - 1].starts_with(b"-");
+            let is_half_run =
+                is_whole && matches!(step, Step::Block { is_discarded, .. } if !is_discarded);
+            if is_due && !is_half_run {
                 return Some(Outcome::Refused(text.trim_end().to_owned()));
             }
-            if text.starts_with("-CROSSSLOT") || text.starts_with("-ERR prism") {
+            if is_half_run && is_due
+                || text.starts_with("-CROSSSLOT")
+                || text.starts_with("-ERR prism")
+            {
                 return Some(Outcome::Different(Unlike {
                     command: words.clone(),
                     proxy: reply.clone(),
@@ -206,7 +215,10 @@ impl Sides {
             let asked = [b"COMMAND".to_vec(), b"GETKEYS".to_vec()];
             let asked: Vec<_> = asked.iter().chain(words).collect();
             let mut reply = Reply::parse(&self.truth.call(&asked));
-            if commands.len() == 1 && reply.is_error() {
+            // Which keys a malformed command has is for the proxy to say.
+            if reply.is_error()
+                && !matches!(&reply, Reply::One(_, Some(text)) if text.ends_with(b"no key arguments"))
+            {
                 return true;
             }
             slots.extend(named_keys(words).map(|key| slot(key)));
