@@ -149,6 +149,11 @@ fn transcript_in_resp3_is_that_of_one_server() {
     ] {
         check(&mut oracle, line, answers);
     }
+    let info = oracle.proxy().ask("CLIENT INFO");
+    assert!(
+        info.contains(" flags=P ") && info.contains(" sub=1 psub=1 ssub=1 "),
+        "{info}"
+    );
     let listen = &pool.listen;
     publish(&mut oracle, listen, "PUBLISH a hi", 2);
     publish(&mut oracle, listen, "SPUBLISH a hi", 1);

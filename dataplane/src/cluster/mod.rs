@@ -1,7 +1,8 @@
 //! One named cluster in service: where keys go, what redirects mean, what becomes of replies.
 //!
 //! Reading order: `topology` (who is there), `runtime` (what is served), `worker` (one worker's side of it),
-//! `dispatch` (requests out), `pump` (replies in), `redirect` and `retry` (what Redis Cluster asks for).
+//! `dispatch` (requests out), `pump` (replies in), `redirect` and `retry` (what Redis Cluster asks for),
+//! `subscriptions` (channels and patterns).
 
 mod answer;
 mod block;

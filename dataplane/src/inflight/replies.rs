@@ -509,6 +509,37 @@ mod tests {
     }
 
     #[test]
+    fn message_is_put_out_between_two_replies() {
+        let mut replies = Replies::default();
+        let [first, second] = [replies.begin(Wish::Reply), replies.begin(Wish::Reply)];
+        replies.push_message(Piece::Borrowed(b"<m1>"), 100, 100);
+        replies.settle(second, 0, Piece::Borrowed(b"<2>"));
+        replies.push_message(Piece::Borrowed(b"<m2>"), 100, 100);
+        replies.settle(first, 0, Piece::Borrowed(b"<1>"));
+        replies.push_message(Piece::Borrowed(b"<m3>"), 100, 100);
+        assert_eq!(drain(&mut replies), b"<m1><m2><1><2><m3>");
+    }
+
+    #[test]
+    fn message_too_many_ends_the_session_and_no_message_is_skipped() {
+        let mut replies = Replies::default();
+        let message = Bytes::from(vec![b'm'; LARGE]);
+        for _ in 0..3 {
+            replies.push_message(Piece::Shared(message.clone()), LARGE, LARGE);
+        }
+        assert!(
+            !replies.quiet.is_overrun,
+            "one is allowed besides the limit"
+        );
+        let held = replies.unsent();
+        replies.push_message(Piece::Borrowed(b"<m>"), LARGE, LARGE);
+        assert!(replies.quiet.is_overrun);
+        replies.wrote(held);
+        replies.push_message(Piece::Borrowed(b"<m>"), LARGE, LARGE);
+        assert_eq!(replies.unsent(), 0, "what comes after a gap is not told");
+    }
+
+    #[test]
     fn silent_and_local_answers_keep_their_place() {
         let mut replies = Replies::default();
         let first = replies.begin(Wish::Reply);
