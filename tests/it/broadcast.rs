@@ -193,6 +193,21 @@ fn keys_beyond_the_largest_reply_are_an_error() {
 }
 
 #[test]
+fn keys_that_are_more_than_the_client_buffer_arrive() {
+    let pool = Pool::start_with(Redis::start_many(3), "client_buffer_bytes = 65536");
+    let mut client = pool.client();
+    let words: Vec<_> = (0..20_000)
+        .flat_map(|index| [format!("{}:{index}", index * 7919), "1".to_owned()])
+        .collect();
+    let set = [&["MSET".to_owned()], &words[..]].concat();
+    assert_eq!(client.call(&set), b"+OK\r\n");
+    let reply = client.call(&["KEYS", "*"]);
+    assert!(reply.starts_with(b"*20000\r\n"));
+    assert!(reply.len() > 4 * 65536);
+    assert_eq!(client.ask("DBSIZE"), ":20000");
+}
+
+#[test]
 fn running_script_is_seen_and_killed_past_everybody_else() {
     let pool = Pool::start_with(Redis::start_many(2), "read_timeout = 20000");
     let (mut busy, mut other) = (pool.client(), pool.client());

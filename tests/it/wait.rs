@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use prism_tests::{oracle::Oracle, redis::Redis, resp, wait};
+use prism_tests::{cluster::Cluster, oracle::Oracle, redis::Redis, resp, wait};
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// A pool whose endpoints have a replica each, which follows.
 struct Replicated {
@@ -100,6 +100,21 @@ fn only_shards_that_were_written_to_are_asked() {
     assert_eq!(ill.ask("WAIT 1 100"), ":0", "the fewest count");
     replicated.replicas[1].process().resume();
     assert_eq!(ill.ask("WAIT 1 10000"), ":1");
+}
+
+#[test]
+fn replicas_of_a_redis_cluster_are_waited_for() {
+    let cluster = Cluster::start_with(3, 3, Duration::from_secs(15));
+    let mut front = Front::start(cluster, "");
+    let owner = front.cluster.first_owner(Cluster::slot("a"));
+    let mut client = front.client();
+    assert_eq!(client.ask("SET a 1"), "+OK");
+    assert_eq!(client.ask("WAIT 1 10000"), ":1");
+    front.cluster.nodes[3 + owner].process().suspend();
+    assert_eq!(client.ask("SET a 2"), "+OK");
+    assert_eq!(client.ask("WAIT 1 100"), ":0");
+    front.cluster.nodes[3 + owner].process().resume();
+    assert_eq!(client.ask("WAIT 1 10000"), ":1");
 }
 
 #[test]
