@@ -96,7 +96,7 @@ fn publish(request: Piece<'_>, args: &[Span], batch: &mut Batch<'_>) {
 
 fn too_many(raw: &[u8], args: &[Span]) -> Vec<u8> {
     let word = args.get(1).map_or(&[][..], |span| bytes_of(raw, span));
-    let word = String::from_utf8_lossy(word.get(..128).unwrap_or(word)).into_owned();
+    let word = crate::protocol::redis::command::as_text(word.get(..128).unwrap_or(word));
     format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB HELP.")
         .into_bytes()
 }

@@ -279,7 +279,7 @@ fn cat(_: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words
             Ok(())
         }
         3 => {
-            let category = String::from_utf8_lossy(asked.word(2));
+            let category = crate::protocol::redis::command::as_text(asked.word(2));
             let wanted = category.to_ascii_lowercase();
             if !CATEGORIES.contains(&wanted.as_str()) {
                 return Err(format!("ERR Unknown category '{category}'").into());
@@ -362,7 +362,7 @@ fn getuser(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
 
 /// Tells what a user would hear, without running anything.
 fn dry_run(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Words> {
-    let shown = |at: usize| String::from_utf8_lossy(asked.word(at));
+    let shown = |at: usize| crate::protocol::redis::command::as_text(asked.word(at));
     let Some(user) = client.standing.access.user(asked.word(2)) else {
         return Err(format!("ERR User '{}' not found", shown(2)).into());
     };

@@ -55,7 +55,7 @@ fn setinfo(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<
     } else if asked.is(2, "lib-ver") {
         (&client.record.library_version, "lib-ver")
     } else {
-        let option = String::from_utf8_lossy(option);
+        let option = crate::protocol::redis::command::as_text(option);
         return Err(format!("ERR Unrecognized option '{option}'").into());
     };
     if !is_plain(value) {

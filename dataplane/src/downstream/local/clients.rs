@@ -147,7 +147,7 @@ fn filters(asked: &Asked<'_>) -> Result<(Filter, bool), Words> {
             filter.local_addr = Some(value.to_vec());
         } else if asked.is(at, "user") {
             if asked.cluster.runtime().access.user(value).is_none() {
-                let name = String::from_utf8_lossy(value);
+                let name = crate::protocol::redis::command::as_text(value);
                 return Err(format!("ERR No such user '{name}'").into());
             }
             filter.user = Some(value.to_vec());
@@ -165,7 +165,7 @@ fn kind(word: &[u8]) -> Result<ClientKind, Words> {
     let unknown = || {
         format!(
             "ERR Unknown client type '{}'",
-            String::from_utf8_lossy(word)
+            crate::protocol::redis::command::as_text(word)
         )
         .into()
     };

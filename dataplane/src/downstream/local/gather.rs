@@ -89,7 +89,7 @@ pub(super) fn total(answers: &[Answer]) -> u64 {
 /// Returns the words of Redis for arguments too many.
 pub(super) fn too_many(asked: &Asked<'_>) -> Words {
     let (container, name) = asked.command.name.split_once('|').unwrap_or_default();
-    let said = String::from_utf8_lossy(asked.word(1));
+    let said = crate::protocol::redis::command::as_text(asked.word(1));
     debug_assert!(said.eq_ignore_ascii_case(name));
     Cow::Owned(format!(
         "ERR unknown subcommand or wrong number of arguments for '{said}'. Try {} HELP.",

@@ -35,6 +35,6 @@ pub(super) fn handler(name: &str) -> Option<Handler> {
 }
 
 fn graph(_: &mut Client, asked: &Asked<'_>, _: &mut Vec<u8>) -> Result<(), Words> {
-    let event = String::from_utf8_lossy(asked.word(2));
+    let event = crate::protocol::redis::command::as_text(asked.word(2));
     Err(format!("ERR No samples available for event '{event}'").into())
 }

@@ -149,7 +149,7 @@ pub(super) fn hello_options(client: &mut Client, asked: &Asked<'_>) -> Result<()
             client.rename(asked.word(at + 1))?;
             at += 2;
         } else {
-            let option = String::from_utf8_lossy(asked.word(at));
+            let option = crate::protocol::redis::command::as_text(asked.word(at));
             return Err(format!("ERR Syntax error in HELLO option '{option}'").into());
         }
     }

@@ -193,7 +193,7 @@ fn replicas(client: &mut Client, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result
     let wanted = asked.word(2);
     let mut nodes = nodes(client, asked.cluster).into_iter();
     if !nodes.any(|node| node.id.as_bytes() == wanted) {
-        let wanted = String::from_utf8_lossy(wanted);
+        let wanted = crate::protocol::redis::command::as_text(wanted);
         return Err(format!("ERR Unknown node {wanted}").into());
     }
     write_array_header(out, 0);

@@ -34,7 +34,7 @@ pub use keys::{
     streams,
 };
 pub use lookup::{all, lookup, lookup_sub, rows};
-pub use unfit::{Unfit, find};
+pub use unfit::{Unfit, as_text, find};
 
 /// One row: a command, a container of subcommands, or a subcommand.
 #[derive(Debug, PartialEq, Eq)]

@@ -226,3 +226,10 @@ fn newer_commands_are_found_beside_the_others() {
         assert!(all().iter().all(|other| other.name != row.name));
     }
 }
+
+#[test]
+fn words_are_shown_up_to_a_nul() {
+    assert_eq!(as_text(b"ab\0c"), "ab");
+    assert_eq!(as_text(b"\0"), "");
+    assert_eq!(as_text(b"a\xff"), "a\u{fffd}");
+}

@@ -1,5 +1,7 @@
 //! Requests that name no command that can be run, and the words Redis has for them.
 
+use std::borrow::Cow;
+
 use super::super::super::message::{Span, bytes_of};
 use super::{Command, lookup, lookup_sub};
 
@@ -73,6 +75,12 @@ fn push_beginnings(text: &mut Vec<u8>, raw: &[u8], args: &[Span]) {
         push_printable(text, bytes_of(raw, span), SHOWN - shown);
         text.extend_from_slice(b"' ");
     }
+}
+
+/// Returns a client's word as an error text shows it: up to a NUL, as Redis does, and what is no text replaced.
+pub fn as_text(word: &[u8]) -> Cow<'_, str> {
+    let end = memchr::memchr(0, word).unwrap_or(word.len());
+    String::from_utf8_lossy(word.get(..end).unwrap_or(word))
 }
 
 /// Shows `word` as the C formatting of Redis does: up to a NUL, line ends as spaces.
