@@ -4,7 +4,7 @@ use super::reply::Reply;
 
 /// A way in which replies to some commands are compared otherwise than byte for byte.
 ///
-/// Errors are never changed.
+/// Errors are compared as text.
 #[derive(Debug)]
 pub struct Rule {
     /// What it is called in the summary.
@@ -17,7 +17,7 @@ pub struct Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 10] = [
+pub const RULES: [Rule; 11] = [
     Rule {
         name: "order",
         reason: "a hash table gives its members in an order of its server's own",
@@ -156,6 +156,12 @@ pub const RULES: [Rule; 10] = [
         level: |_, left, right| both(left, right, shallow),
     },
     Rule {
+        name: "text",
+        reason: "an error of the proxy's own shows bytes that are no text as U+FFFD",
+        commands: &["* error"],
+        level: |_, left, right| both(left, right, replace_no_text),
+    },
+    Rule {
         name: "greeting",
         reason: "HELLO names the connection by a number of its own, and a Redis Cluster as such",
         commands: &["hello"],
@@ -210,6 +216,11 @@ pub fn are_equal(words: &[Vec<u8>], left: &[u8], right: &[u8]) -> Result<Vec<usi
 
 /// Changes both replies by the rules; `None` when one is an error.
 fn level(words: &[Vec<u8>], left: &mut Reply, right: &mut Reply) -> Option<Vec<usize>> {
+    if left.is_error() && right.is_error() {
+        let text = RULES.iter().position(|rule| rule.name == "text")?;
+        (RULES[text].level)(words, left, right);
+        return Some(vec![text]);
+    }
     if left.is_error() || right.is_error() {
         return None;
     }
@@ -272,6 +283,12 @@ fn shallow(reply: &mut Reply) {
             }
             *text = None;
         }
+    }
+}
+
+fn replace_no_text(error: &mut Reply) {
+    if let Reply::One(_, Some(text)) = error {
+        *text = String::from_utf8_lossy(text).into_owned().into_bytes();
     }
 }
 
@@ -352,7 +369,7 @@ mod tests {
 
     #[test]
     fn rules_level_what_they_name_and_nothing_else() {
-        let cases: [(&str, &str, &str, bool); 15] = [
+        let cases: [(&str, &str, &str, bool); 16] = [
             (
                 "smembers s",
                 "*2\r\n$1\r\na\r\n$1\r\nb\r\n",
@@ -402,6 +419,7 @@ mod tests {
                 true,
             ),
             ("get a", "$1\r\na\r\n", "$1\r\nb\r\n", false),
+            ("get a", "-ERR \u{fffd}\r\n", "-ERR x\r\n", false),
             ("info", "$1\r\na\r\n", "-ERR\r\n", false),
         ];
         for (command, left, right, is_equal) in cases {
