@@ -18,7 +18,8 @@ fn lines(tag: &str) -> Vec<String> {
     lines.map(|line| line.replace('@', tag)).collect()
 }
 
-fn pipeline(lines: &[impl AsRef<str>]) -> Vec<u8> {
+/// Requests that travel together.
+pub(crate) fn pipeline(lines: &[impl AsRef<str>]) -> Vec<u8> {
     lines
         .iter()
         .flat_map(|line| resp::command(&line.as_ref().split_whitespace().collect::<Vec<_>>()))
@@ -48,7 +49,8 @@ fn check_lines(listen: &str) {
     }
 }
 
-fn pool(count: usize) -> Pool {
+/// A pool that honours hash tags.
+pub(crate) fn pool(count: usize) -> Pool {
     Pool::start_with(Redis::start_many(count), "hash_tag = \"{}\"")
 }
 
@@ -172,7 +174,8 @@ fn transaction_is_one_clients_own_and_runs_alone() {
     assert_eq!(other.ask("GET a"), "$3\r\none");
 }
 
-fn text(reply: &[u8]) -> String {
+/// A reply without its line end.
+pub(crate) fn text(reply: &[u8]) -> String {
     String::from_utf8_lossy(reply).trim_end().to_owned()
 }
 

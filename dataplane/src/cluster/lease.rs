@@ -1,17 +1,26 @@
 //! Private connections for requests that would disturb others on a shared one, bounded per endpoint.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     ops::{Deref, DerefMut},
     rc::Rc,
+    sync::Arc,
+    time::Duration,
 };
 
 use prism_proto::placement;
+use tokio::time::timeout;
 
-use super::{CallError, ClusterWorker, nodes::Nodes};
+use super::{
+    CallError, ClusterWorker,
+    nodes::Nodes,
+    spares::{Spare, Spares},
+};
 use crate::{
     inflight::Ticket,
-    upstream::{ConnectError, Kind, Lease, Loss, Target},
+    metrics::EndpointMetrics,
+    protocol::redis::reply::{integer, is_error, write_array_header, write_bulk},
+    upstream::{ConnectError, Dial, Kind, Lease, Loss, Target},
 };
 
 /// An endpoint that a task may keep across waits, whatever the topology does meanwhile.
@@ -21,6 +30,9 @@ pub struct Place {
     pub target: Rc<Target>,
     /// Private connections to it in use.
     leases: Rc<Cell<usize>>,
+    /// Private connections to it that wait for their next use.
+    spares: Rc<RefCell<Spares>>,
+    metrics: Arc<EndpointMetrics>,
 }
 
 /// A private connection, counted until it is dropped.
@@ -28,12 +40,20 @@ pub struct Place {
 pub struct Leased {
     lease: Lease,
     place: Place,
+    kind: Kind,
+    dial: Rc<Dial>,
+    client: Option<i64>,
     _seat: Seat,
 }
 
+const CLIENT_ID: &[u8] = b"*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n";
+
 /// One of the private connections that an endpoint may have.
 #[derive(Debug)]
-struct Seat(Rc<Cell<usize>>);
+struct Seat {
+    leases: Rc<Cell<usize>>,
+    metrics: Arc<EndpointMetrics>,
+}
 
 impl Seat {
     fn take(place: &Place, limit: usize) -> Option<Self> {
@@ -42,7 +62,11 @@ impl Seat {
             return None;
         }
         place.leases.set(taken + 1);
-        Some(Self(Rc::clone(&place.leases)))
+        place.metrics.leases.add(1);
+        Some(Self {
+            leases: Rc::clone(&place.leases),
+            metrics: Arc::clone(&place.metrics),
+        })
     }
 }
 
@@ -52,6 +76,8 @@ impl Place {
         Self {
             target: Rc::clone(&node.target),
             leases: Rc::clone(&node.leases),
+            spares: Rc::clone(&node.spares),
+            metrics: Arc::clone(&node.metrics),
         }
     }
 
@@ -60,6 +86,15 @@ impl Place {
         CallError::Lost {
             endpoint: self.target.label.clone(),
             reason: loss.to_string(),
+        }
+    }
+
+    /// Returns what a client is told when this endpoint did not answer in time.
+    pub fn late(&self, limit: Duration) -> CallError {
+        self.metrics.timeouts_total.inc();
+        CallError::Timeout {
+            endpoint: self.target.label.clone(),
+            limit,
         }
     }
 
@@ -76,6 +111,54 @@ impl Leased {
     /// Returns where the connection leads.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Returns the kind of the connection.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the endpoint's number for the connection, where [`Leased::identify`] was told.
+    pub fn client(&self) -> Option<i64> {
+        self.client
+    }
+
+    /// Asks the endpoint for its number for the connection, once; an endpoint that does not tell is left alone.
+    ///
+    /// # Errors
+    /// As [`Leased::ask_all`].
+    pub async fn identify(&mut self, limit: Duration) -> Result<(), CallError> {
+        if self.client.is_none() {
+            let replies = self.ask_all(CLIENT_ID, 1, limit).await?;
+            self.client = replies.first().and_then(|reply| integer(reply));
+        }
+        Ok(())
+    }
+
+    /// Sends requests and returns so many replies, all within a time. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the connection is lost or time is up; it is of no use then.
+    pub async fn ask_all(
+        &mut self,
+        requests: &[u8],
+        count: usize,
+        limit: Duration,
+    ) -> Result<Vec<Vec<u8>>, CallError> {
+        let lease = &mut self.lease;
+        let exchange = async {
+            lease.send(requests).await?;
+            let mut replies = Vec::new();
+            while replies.len() < count {
+                replies.push(lease.reply().await?);
+            }
+            Ok(replies)
+        };
+        match timeout(limit, exchange).await {
+            Ok(Ok(replies)) => Ok(replies),
+            Ok(Err(loss)) => Err(self.place.lost(&loss)),
+            Err(_) => Err(self.place.late(limit)),
+        }
     }
 }
 
@@ -95,7 +178,8 @@ impl DerefMut for Leased {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.leases.set(self.leases.get() - 1);
+        self.metrics.leases.sub(1);
     }
 }
 
@@ -145,6 +229,52 @@ impl ClusterWorker {
         nodes.route(key, self.name()).map(|route| route.unit)
     }
 
+    /// Returns the place of an endpoint by its number.
+    pub(super) fn place(&self, node: usize) -> Place {
+        Place::of(&mut self.nodes.borrow_mut(), node)
+    }
+
+    /// Takes back a private connection on which nothing is awaited, for the next who needs one.
+    pub fn give_back(&self, leased: Leased) {
+        let spare = Spare {
+            lease: leased.lease,
+            kind: leased.kind,
+            dial: leased.dial,
+            client: leased.client,
+            since: self.context.clock.read(),
+        };
+        leased.place.spares.borrow_mut().put(spare);
+    }
+
+    /// Ends the wait of a private connection by another; whether the endpoint did it is not known.
+    ///
+    /// # Errors
+    /// When the endpoint could not be asked.
+    pub async fn unblock(&self, blocked: &Leased) -> Result<(), CallError> {
+        let place = blocked.place();
+        let number = blocked.client.ok_or_else(|| CallError::Lost {
+            endpoint: place.target.label.clone(),
+            reason: "has no number for the connection".to_owned(),
+        })?;
+        let limit = self.settings_ref().bounds.read;
+        let mut request = Vec::new();
+        write_array_header(&mut request, 4);
+        for word in ["CLIENT", "UNBLOCK", &number.to_string(), "ERROR"] {
+            write_bulk(&mut request, word);
+        }
+        let mut lease = self.lease(place, Kind::default()).await?;
+        let replies = lease.ask_all(&request, 1, limit).await?;
+        self.give_back(lease);
+        let is_refused = replies.first().is_none_or(|reply| is_error(reply));
+        match is_refused {
+            true => Err(CallError::Lost {
+                endpoint: place.target.label.clone(),
+                reason: "does not end its waits".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Opens a private connection of a kind to an endpoint, within `dial_timeout`. Cancel safe.
     ///
     /// # Errors
@@ -157,6 +287,17 @@ impl ClusterWorker {
             endpoint: place.target.label.clone(),
             limit,
         })?;
+        let spare = place.spares.borrow_mut().take(kind, &settings.dial);
+        if let Some(spare) = spare {
+            return Ok(Leased {
+                lease: spare.lease,
+                place: place.clone(),
+                kind,
+                dial: spare.dial,
+                client: spare.client,
+                _seat: seat,
+            });
+        }
         let opened = self
             .dial(&settings, kind)
             .open(place.target.addr.clone())
@@ -165,6 +306,9 @@ impl ClusterWorker {
         Ok(Leased {
             lease: Lease::new(stream, settings.limits),
             place: place.clone(),
+            kind,
+            dial: Rc::clone(&settings.dial),
+            client: None,
             _seat: seat,
         })
     }

@@ -20,9 +20,11 @@ mod redirect;
 mod retry;
 mod runtime;
 mod scripts;
+mod spares;
 mod subscriptions;
 mod sweep;
 mod topology;
+mod turn;
 mod worker;
 
 pub use dispatch::{Apart, Batch, Call, Divisible, Located, Together};
@@ -31,11 +33,12 @@ pub use learned::Knowledge;
 pub use lease::{Leased, Place};
 pub use order::Order;
 pub use peers::{Own, Peers};
-pub use redirect::finish;
+pub use redirect::{ASKING, finish};
 pub use runtime::{ClusterRuntime, ClusterShared, Observation, Runtime};
 pub use scripts::{Scripts, Sha};
 pub use subscriptions::{Joining, Member, NOTIFICATIONS};
 pub use topology::{
     EndpointHealth, NO_OWNER, Observed, Placement, Topology, TopologyEndpoint, TopologyHandle,
 };
+pub use turn::Turn;
 pub use worker::{ClusterWorker, Settings};

@@ -12,10 +12,10 @@ use std::{
 use arc_swap::{ArcSwap, Cache};
 use prism_proto::{model::EndpointAddr, placement};
 
-use super::{CallError, EndpointHealth, Placement, Topology, topology::NO_OWNER};
+use super::{CallError, EndpointHealth, Placement, Topology, spares::Spares, topology::NO_OWNER};
 use crate::{
     metrics::EndpointMetrics,
-    upstream::{Connection, Target},
+    upstream::{Connection, Nanos, Target},
 };
 
 /// A connection shared by the sessions that append to it and the pump that drives it.
@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub(super) connections: Vec<Option<SharedConnection>>,
     /// Private connections in use.
     pub(super) leases: Rc<Cell<usize>>,
+    /// Private connections that wait for their next use.
+    pub(super) spares: Rc<RefCell<Spares>>,
 }
 
 /// Where a key goes.
@@ -305,6 +307,13 @@ impl Nodes {
         node.map_or_else(String::new, |node| node.target.label.clone())
     }
 
+    /// Closes private connections that have waited for too long.
+    pub(super) fn prune(&self, now: Nanos) {
+        for node in &self.list {
+            node.spares.borrow_mut().prune(now);
+        }
+    }
+
     /// Takes all connections away.
     pub(super) fn take_connections(&mut self) -> Vec<SharedConnection> {
         self.list
@@ -324,6 +333,7 @@ impl Node {
             metrics,
             connections: Vec::new(),
             leases: Rc::default(),
+            spares: Rc::default(),
         }
     }
 

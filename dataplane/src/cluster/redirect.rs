@@ -25,7 +25,8 @@ use crate::{
 /// Redirects of one request that are followed at once; each further one waits a little.
 pub(super) const PATIENT_HOPS: u8 = 4;
 
-const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
+/// What lets the next request in to a slot that is still on its way to the endpoint.
+pub const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 
 /// A request that an endpoint did not execute.
 pub(super) struct Redirected {
@@ -192,29 +193,14 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
 }
 
 fn moved(cluster: &Rc<ClusterWorker>, slot: u16, addr: &EndpointAddr, item: Redirected) {
-    cluster.metrics.moved_total.inc();
-    let mut nodes = cluster.nodes.borrow_mut();
-    let Some(node) = nodes.find(addr, |target| cluster.register(target)) else {
-        drop(nodes);
-        return answer(cluster, &item);
-    };
-    let is_news = nodes.learn(slot, node);
-    drop(nodes);
-    if is_news {
-        cluster.moved();
-        let endpoint = addr.to_string();
-        cluster.observe(Observation::Moved { slot, endpoint });
+    match cluster.note_owner(slot, addr) {
+        Some(node) => follow_to(cluster, node, item, &[]),
+        None => answer(cluster, &item),
     }
-    follow_to(cluster, node, item, &[]);
 }
 
 fn ask(cluster: &Rc<ClusterWorker>, addr: &EndpointAddr, item: Redirected) {
-    cluster.metrics.ask_total.inc();
-    let node = cluster
-        .nodes
-        .borrow_mut()
-        .find(addr, |target| cluster.register(target));
-    match node {
+    match cluster.asked(addr) {
         Some(node) => follow_to(cluster, node, item, ASKING),
         None => answer(cluster, &item),
     }

@@ -28,6 +28,7 @@ pub(super) async fn run(cluster: Rc<ClusterWorker>) {
         ticks.tick().await;
         let now = cluster.context.clock.read();
         cluster.adopt();
+        cluster.nodes.borrow().prune(now);
         cluster.tend_subscriptions(PERIOD);
         if cluster.is_closing() {
             closing.get_or_insert(now);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use prism_proto::model::{CacheType, Cluster, MultiKeyPolicy};
+use tokio::sync::{Notify, futures::Notified};
 
 use super::{
     Batch, CallError, ClusterRuntime, Observation, Scripts, answer,
@@ -75,6 +76,8 @@ pub struct ClusterWorker {
     settings: RefCell<Rc<Settings>>,
     /// Grows whenever keys may have moved to another connection.
     epoch: Cell<u32>,
+    /// Wakes those who wait for another reason, whenever the epoch grows.
+    moves: Notify,
     closing: Cell<bool>,
     /// Clients must present a password.
     locked: Cell<bool>,
@@ -111,6 +114,7 @@ impl ClusterWorker {
             runtime: RefCell::new(runtime),
             settings: RefCell::new(settings),
             epoch: Cell::new(0),
+            moves: Notify::new(),
             closing: Cell::new(false),
             locked,
             rules: Cell::new(1),
@@ -220,13 +224,19 @@ impl ClusterWorker {
     }
 
     /// Returns the number that grows whenever keys may have moved.
-    pub(super) fn epoch(&self) -> u32 {
+    pub fn epoch(&self) -> u32 {
         self.epoch.get()
+    }
+
+    /// Waits until keys may have moved; to be called before one looks where they are. Cancel safe.
+    pub fn moves(&self) -> Notified<'_> {
+        self.moves.notified()
     }
 
     /// Notes that keys may have moved.
     pub(super) fn moved(&self) {
         self.epoch.set(self.epoch.get().wrapping_add(1));
+        self.moves.notify_waiters();
     }
 
     /// Heeds what the definition says of slow requests.

@@ -3,6 +3,7 @@
 //! A session reads a batch, hands each request to its cluster, and writes the replies that are next in order.
 
 mod apart;
+mod blocking;
 mod broadcast;
 mod explain;
 mod gets;

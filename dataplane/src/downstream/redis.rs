@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    broadcast, explain,
+    blocking, broadcast, explain,
     local::{self, Client},
     publish,
     session::{Next, Protocol},
@@ -94,7 +94,7 @@ impl Redis {
             return Next::Hold;
         }
         self.client.record.command.set(command.name);
-        if (self.transaction.is_open() || command.class == Class::Transaction)
+        if (self.transaction.is_begun() || command.class == Class::Transaction)
             && let Some(next) = self.transaction.serve(command, &request, args, batch)
         {
             self.client.record.queued.set(self.transaction.len());
@@ -108,6 +108,9 @@ impl Redis {
             Class::Slot => local::ask_owner(command, request, args, batch),
             class if broadcast::is_spread(class) && broadcast::serves(command.name) => {
                 return broadcast::serve(command, request.bytes(), args, batch);
+            }
+            _ if blocking::is_blocking(command, request.bytes(), args) => {
+                return blocking::serve(command, request.bytes(), args, batch);
             }
             class if together::is_kept(class) => together::serve(command, request, args, batch),
             _ if subscriber::serves(command.name) => {

@@ -8,7 +8,7 @@ use crate::{
     inflight::{Piece, Wish},
     protocol::{
         message::{Span, bytes_of},
-        redis::command::{Class, Command, Key, KeyFlags, Keys, sort_patterns, streams},
+        redis::command::{Class, Command, Key, KeyFlags, Keys, sort_patterns},
     },
     upstream::Expect,
 };
@@ -30,11 +30,6 @@ pub(super) fn is_kept(class: Class) -> bool {
 pub(super) fn serve(command: &Command, request: Piece<'_>, args: &[Span], batch: &mut Batch<'_>) {
     let copy = request.clone();
     let raw = copy.bytes();
-    let is_stream = command.class == Class::Streams;
-    if is_stream && streams(raw, args).is_some_and(|streams| streams.block.is_some()) {
-        let words = local::unsupported(&format!("{} with BLOCK", command.name));
-        return refuse(batch, words.as_bytes());
-    }
     if matches!(command.class, Class::Script | Class::ScriptRead) {
         keyless::note(command, raw, args, batch);
         let keys = command.keys(raw, args);

@@ -20,18 +20,25 @@ pub enum Cancel {
 pub struct Deferred {
     /// Where the reply goes; settled through the session table.
     pub ticket: Ticket,
-    cancel: oneshot::Receiver<Cancel>,
+    /// Gone once it was heard.
+    cancel: Option<oneshot::Receiver<Cancel>>,
 }
 
 impl Deferred {
     /// Makes the duty to answer `ticket`, and the way to call it off.
     pub fn new(ticket: Ticket) -> (Self, oneshot::Sender<Cancel>) {
         let (sender, cancel) = oneshot::channel();
+        let cancel = Some(cancel);
         (Self { ticket, cancel }, sender)
     }
 
-    /// Waits until the request is to be given up. Cancel safe.
+    /// Waits until the request is to be given up; says so once. Cancel safe.
     pub async fn cancelled(&mut self) -> Cancel {
-        (&mut self.cancel).await.unwrap_or(Cancel::Gone)
+        let Some(cancel) = &mut self.cancel else {
+            return std::future::pending().await;
+        };
+        let why = cancel.await.unwrap_or(Cancel::Gone);
+        self.cancel = None;
+        why
     }
 }

@@ -86,6 +86,7 @@ table! {
         connect_total: Counter "prism_upstream_connects" "Connects tried.";
         connect_failures_total: Counter "prism_upstream_connect_failures" "Connects that failed.";
         connections: Gauge "prism_upstream_connections" "Connections to an endpoint open now.";
+        leases: Gauge "prism_upstream_leases" "Private connections to an endpoint in use now.";
         pending: Gauge "prism_upstream_pending_requests" "Requests waiting for their reply now.";
         bytes_in_total: Counter "prism_upstream_received_bytes" "Bytes read from an endpoint.";
         bytes_out_total: Counter "prism_upstream_sent_bytes" "Bytes written to an endpoint.";

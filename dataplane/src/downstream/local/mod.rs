@@ -158,7 +158,7 @@ fn is_served(command: &Command) -> bool {
         Class::SingleRead | Class::SingleWrite | Class::Slot | Class::Split(_) | Class::Subkey => {
             true
         }
-        Class::Transaction => true,
+        Class::Block | Class::BlockNumkeys | Class::Transaction => true,
         class if together::is_kept(class) => true,
         Class::Container => command::subcommands(command).next().is_some(),
         _ if publish::serves(command.name) || broadcast::serves(command.name) => true,

@@ -260,7 +260,7 @@ fn command_tells_of_what_is_served_and_nothing_else() {
         ] {
             assert!(names.contains(&name), "{name}");
         }
-        for name in ["monitor", "blpop"] {
+        for name in ["monitor"] {
             assert!(!names.contains(&name), "{name}");
             let reply = ask(&mut client, &format!("COMMAND INFO {name}")).await;
             assert_eq!(reply, "*1\r\n$-1\r\n");

@@ -4,6 +4,7 @@
 //! refuse when it queues a command is seen at EXEC, which it then answers with EXECABORT.
 
 mod queue;
+mod watch;
 
 use crate::{
     cluster::{Batch, Call},
@@ -18,8 +19,9 @@ use crate::{
     upstream::Expect,
 };
 
-use super::{local, redis::refuse, session::Next};
+use super::{redis::refuse, session::Next};
 use queue::{Queue, Words};
+use watch::Watch;
 
 const ABORTED: &[u8] = b"EXECABORT Transaction discarded because of previous errors.";
 
@@ -28,12 +30,19 @@ const ABORTED: &[u8] = b"EXECABORT Transaction discarded because of previous err
 pub(super) struct Transaction {
     /// There is one from MULTI to EXEC or DISCARD.
     queue: Option<Box<Queue>>,
+    watch: Watch,
 }
 
 impl Transaction {
     /// Returns whether commands are queued.
     pub(super) fn is_open(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// Returns whether commands are queued or keys watched.
+    #[inline]
+    pub(super) fn is_begun(&self) -> bool {
+        self.queue.is_some() || self.watch.is_on()
     }
 
     /// Returns the number of commands queued.
@@ -58,6 +67,7 @@ impl Transaction {
     pub(super) fn note_refused(&mut self, command: &Command) {
         if command.name == "exec" {
             self.queue = None;
+            self.watch.close();
         }
         self.abort();
     }
@@ -92,11 +102,17 @@ impl Transaction {
             "quit" => return None,
             "reset" => {
                 self.queue = None;
+                self.watch.end(batch.cluster());
                 return None;
             }
             "watch" if self.is_open() => refuse(batch, b"ERR WATCH inside MULTI is not allowed"),
-            "watch" => refuse(batch, local::unsupported("watch").as_bytes()),
-            "unwatch" if !self.is_open() => batch.answer(|out| write_simple(out, "OK")),
+            "watch" => {
+                return Some(self.watch.serve(command, (request.bytes(), args), batch));
+            }
+            "unwatch" if !self.is_open() => {
+                self.watch.end(batch.cluster());
+                batch.answer(|out| write_simple(out, "OK"));
+            }
             _ => match &mut self.queue {
                 Some(queue) => {
                     let result = queue.push(command, (request.bytes(), args), batch);
@@ -112,13 +128,16 @@ impl Transaction {
         if self.is_open() {
             return refuse(batch, b"ERR MULTI calls can not be nested");
         }
-        self.queue = Some(Box::new(Queue::new(batch)));
+        self.queue = Some(Box::new(Queue::new(self.watch.unit(), batch)));
         batch.answer(|out| write_simple(out, "OK"));
     }
 
     fn discard(&mut self, batch: &mut Batch<'_>) {
         match self.queue.take() {
-            Some(_) => batch.answer(|out| write_simple(out, "OK")),
+            Some(_) => {
+                self.watch.end(batch.cluster());
+                batch.answer(|out| write_simple(out, "OK"));
+            }
             None => refuse(batch, b"ERR DISCARD without MULTI"),
         }
     }
@@ -128,9 +147,23 @@ impl Transaction {
         if is_write && batch.cluster().observer.pause.kind().is_some() {
             return Next::Hold;
         }
+        if self.is_open() && self.watch.is_on() && !batch.is_quiet() {
+            // What the client itself changed before counts, as it does at one server.
+            return Next::Hold;
+        }
         match self.queue.take() {
             None => refuse(batch, b"ERR EXEC without MULTI"),
-            Some(queue) if queue.is_aborted() => refuse(batch, ABORTED),
+            Some(queue) if queue.is_aborted() => {
+                self.watch.end(batch.cluster());
+                refuse(batch, ABORTED);
+            }
+            Some(queue) if self.watch.is_on() => match queue.check(batch) {
+                Ok(()) => self.watch.exec(*queue, batch),
+                Err(words) => {
+                    self.watch.end(batch.cluster());
+                    refuse(batch, words);
+                }
+            },
             Some(queue) if queue.len() == 0 => batch.answer(|out| write_array_header(out, 0)),
             Some(queue) => match queue.check(batch) {
                 Ok(()) => run(*queue, batch),

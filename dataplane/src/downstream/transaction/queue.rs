@@ -47,13 +47,13 @@ enum Site {
 }
 
 impl Queue {
-    /// Makes the queue of a transaction that has just begun.
-    pub(super) fn new(batch: &Batch<'_>) -> Self {
+    /// Makes the queue of a transaction that has just begun, where keys that must meet with its own are at `unit`.
+    pub(super) fn new(unit: Option<usize>, batch: &Batch<'_>) -> Self {
         Self {
             bytes: MULTI.to_vec(),
             count: 0,
             key: None,
-            unit: None,
+            unit,
             is_write: false,
             is_aborted: false,
             epoch: batch.epoch(),
@@ -169,7 +169,7 @@ impl Queue {
 
     /// Returns whether all keys still meet, though the cluster's endpoints have changed.
     fn still_meets(&self, batch: &Batch<'_>) -> bool {
-        let mut again = Self::new(batch);
+        let mut again = Self::new(None, batch);
         let mut decoder = RequestDecoder::new(Limits::default());
         let mut rest = self.bytes.get(MULTI.len()..).unwrap_or_default();
         while let Ok(Progress::Complete { len }) = decoder.decode(rest) {
