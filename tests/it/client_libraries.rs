@@ -1,6 +1,7 @@
 //! The libraries most applications use, with their defaults and in either dialect: their ordinary groups of commands.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -163,6 +164,9 @@ fn redis_rs(place: &impl Place) -> redis::RedisResult<()> {
         let mut connection = client.get_connection()?;
         values(&mut connection)?;
         collections(&mut connection)?;
+        whole(&mut connection)?;
+        scripts_and_transactions(&mut connection)?;
+        messages(&client, &mut connection)?;
         assert!(connection.check_connection());
     }
     Ok(())
@@ -235,5 +239,54 @@ fn collections(connection: &mut redis::Connection) -> redis::RedisResult<()> {
         .lpush::<_, _, i64>("h", 1)
         .expect_err("it is a hash");
     assert_eq!(wrong.code(), Some("WRONGTYPE"));
+    Ok(())
+}
+
+fn whole(connection: &mut redis::Connection) -> redis::RedisResult<()> {
+    for number in 0..100 {
+        let () = connection.set(format!("whole{number}"), number)?;
+    }
+    assert_eq!(connection.keys::<_, Vec<String>>("whole*")?.len(), 100);
+    let scanned: BTreeSet<String> = connection.scan_match("whole*")?.collect::<Result<_, _>>()?;
+    assert_eq!(scanned.len(), 100);
+    assert!(redis::cmd("DBSIZE").query::<i64>(connection)? >= 100);
+    Ok(())
+}
+
+fn scripts_and_transactions(connection: &mut redis::Connection) -> redis::RedisResult<()> {
+    let mut pipe = redis::pipe();
+    pipe.atomic().set("{t}a", 1).ignore().incr("{t}a", 1);
+    assert_eq!(pipe.query::<(i64,)>(connection)?, (2,));
+    let script = "return {KEYS[1], ARGV[1]}";
+    let mut eval = redis::cmd("EVAL");
+    let replied: Vec<String> = eval
+        .arg(script)
+        .arg(1)
+        .arg("{e}a")
+        .arg("x")
+        .query(connection)?;
+    assert_eq!(replied, ["{e}a", "x"]);
+    let load = ["LOAD", "return redis.call('INCRBY', KEYS[1], ARGV[1])"];
+    let digest: String = redis::cmd("SCRIPT").arg(&load).query(connection)?;
+    for key in ["{e}n", "{f}n", "{g}n"] {
+        let mut call = redis::cmd("EVALSHA");
+        let sum: i64 = call.arg(&digest).arg(1).arg(key).arg(5).query(connection)?;
+        assert_eq!(sum, 5);
+    }
+    Ok(())
+}
+
+fn messages(client: &redis::Client, sender: &mut redis::Connection) -> redis::RedisResult<()> {
+    let mut connection = client.get_connection()?;
+    let mut listener = connection.as_pubsub();
+    listener.set_read_timeout(Some(wait::LIMIT))?;
+    listener.subscribe("{c}news")?;
+    listener.psubscribe("{c}n*")?;
+    let () = sender.publish("{c}news", "hello")?;
+    for _ in 0..2 {
+        let message = listener.get_message()?;
+        assert_eq!(message.get_channel_name(), "{c}news");
+        assert_eq!(message.get_payload::<String>()?, "hello");
+    }
     Ok(())
 }
