@@ -13,9 +13,6 @@ use redis::{Commands, ConnectionLike};
 
 use crate::pool::Pool;
 
-/// Groups of commands that are not served yet.
-const UNSERVED: [&str; 2] = ["blocking", "watching"];
-
 /// What the scripts take for a dialect: the library's default, RESP2, RESP3.
 const DIALECTS: [&str; 3] = ["0", "2", "3"];
 
@@ -107,7 +104,6 @@ fn run(program: &Path, script: &str, place: &impl Place) {
         let output = Command::new(program)
             .arg(folder.join(script))
             .args([&port, dialect])
-            .args(UNSERVED)
             .env("NODE_PATH", installed("clients/node_modules"))
             .output();
         let output = output.expect("the program runs: run tests/run once");

@@ -4,11 +4,15 @@ use prism_tests::{raw::Raw, redis::Redis};
 
 use crate::pool::Pool;
 
-/// Sends `bytes`, says that nothing more comes, and reads all that is answered.
+/// Sends `bytes`, says that nothing more comes unless they end with QUIT, and reads all that is answered.
+///
+/// Whoever says that nothing more comes waits for nobody: a blocking command is then called off.
 fn whole_answer(addr: &str, bytes: &[u8]) -> String {
     let mut client = Raw::connect(addr);
     client.send(bytes);
-    client.finish();
+    if !bytes.ends_with(b"QUIT\r\n") {
+        client.finish();
+    }
     let answer = client.rest();
     format!("{}", answer.escape_ascii())
 }
@@ -159,7 +163,7 @@ fn odd_arguments_are_refused_in_the_words_of_one_server() {
         b"CLIENT REPLY\r\nCLIENT REPLY x\r\nCLIENT REPLY SKIP\r\nPING\r\nECHO a\r\n",
         b"CLIENT REPLY OFF\r\nPING\r\nSET r 1\r\nCLIENT REPLY ON\r\nGET r\r\n",
         b"CLIENT REPLY SKIP\r\nSET r 2\r\nGET r\r\n",
-        b"BLPOP\r\nBLPOP a\r\nBLPOP a x\r\nBLPOP a -1\r\nBLMPOP x 1 a LEFT\r\nXREAD BLOCK x STREAMS a 0\r\nXREAD STREAMS a\r\nXREAD\r\n",
+        b"BLPOP\r\nBLPOP a\r\nBLPOP a x\r\nBLPOP a -1\r\nBLMPOP x 1 a LEFT\r\nXREAD BLOCK x STREAMS a 0\r\nXREAD STREAMS a\r\nXREAD\r\nQUIT\r\n",
         b"EVAL\r\nEVAL x\r\nEVAL \"return 1\" x\r\nEVAL \"return 1\" -1\r\nEVAL \"return 1\" 2 a\r\nEVALSHA abc 0\r\nEVAL \"return 1\" 0\r\nFCALL f 1 a\r\n",
         b"COMMAND GETKEYS\r\nCOMMAND GETKEYS GET\r\nCOMMAND NOSUCH\r\nCOMMAND COUNT x\r\nCOMMAND INFO nosuch\r\n",
         b"WAIT\r\nWAIT x 0\r\nWAIT 0 x\r\nWAIT 0 -1\r\n",
