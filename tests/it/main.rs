@@ -25,6 +25,7 @@ mod kinds;
 mod learned;
 mod limits;
 mod memcached;
+mod memcached_binary;
 mod memcached_meta;
 mod multi_key;
 mod nutcracker_placement;

@@ -9,7 +9,7 @@ pub(crate) struct Pool {
     pub(crate) endpoints: Vec<Memcached>,
     pub(crate) listen: String,
     _data_plane: DataPlane,
-    _truth: Memcached,
+    server: Memcached,
     truth: Raw,
     proxy: Raw,
 }
@@ -35,8 +35,13 @@ impl Pool {
             listen,
             _data_plane: data_plane,
             truth: truth.client(),
-            _truth: truth,
+            server: truth,
         }
+    }
+
+    /// Where the memcached to compare with listens.
+    pub(crate) fn truth_addr(&self) -> String {
+        self.server.addr()
     }
 
     /// Sends `bytes` to both, then a `mn`-like end mark (an unknown key's get), and compares everything before it.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     inflight::{Deferred, Finish, Merge, Piece, Replies, Table, Ticket, Wish},
+    protocol::memcache::binary::write_failure,
     upstream::{Expect, Kind, Nanos, Pending, Refusal},
 };
 
@@ -399,8 +400,12 @@ impl<'a> Batch<'a> {
     /// Answers a request with an error of the proxy's own.
     pub fn fail(&mut self, wish: Wish, error: &CallError) {
         let text = self.told(error);
-        if wish == Wish::Reply {
-            self.replies().answer(|out| out.extend_from_slice(&text));
+        match wish {
+            Wish::Packet { opcode, opaque } => self
+                .replies()
+                .answer(|out| write_failure(out, opcode, opaque, &text)),
+            Wish::Reply => self.replies().answer(|out| out.extend_from_slice(&text)),
+            Wish::Silence => {}
         }
     }
 

@@ -104,7 +104,7 @@ impl CallError {
     pub fn write(&self, wire: Wire, out: &mut Vec<u8>) {
         match wire {
             Wire::Redis => write_error(out, format!("ERR prism: {self}")),
-            Wire::Memcache => {
+            Wire::Memcache | Wire::MemcacheBinary => {
                 out.extend_from_slice(format!("SERVER_ERROR prism: {self}\r\n").as_bytes())
             }
         }

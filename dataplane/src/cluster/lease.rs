@@ -344,6 +344,11 @@ impl ClusterWorker {
         Err(words(last))
     }
 
+    /// Notes that every endpoint accepts connections of a kind.
+    pub fn know(&self, kind: Kind) {
+        self.kinds.learn(kind);
+    }
+
     /// Lets a session travel on connections of another kind from now on.
     pub fn switch(&self, ticket: Ticket, kind: u8) {
         if let Some(replies) = self.table.borrow_mut().get(ticket) {

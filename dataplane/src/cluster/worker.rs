@@ -291,7 +291,10 @@ impl ClusterWorker {
             self.dial(&settings, self.kinds.kind(kind)),
             settings.queue,
             settings.limits,
-            settings.wire,
+            match self.kinds.kind(kind).is_binary {
+                true => Wire::MemcacheBinary,
+                false => settings.wire,
+            },
         )));
         node.connections[which] = Some(Rc::clone(&connection));
         if let Some(me) = self.me.upgrade() {

@@ -124,7 +124,7 @@ impl Socket {
 fn rejection(wire: Wire, cluster: &str, limit: u64) -> String {
     let reason = format!("prism: cluster {cluster} has {limit} clients already");
     match wire {
-        Wire::Memcache => format!("SERVER_ERROR {reason}\r\n"),
+        Wire::Memcache | Wire::MemcacheBinary => format!("SERVER_ERROR {reason}\r\n"),
         Wire::Redis => format!("-ERR {reason}\r\n"),
     }
 }

@@ -3,8 +3,10 @@
 //! A session reads a batch, hands each request to its cluster, and writes the replies that are next in order.
 
 mod apart;
+mod binary;
 mod blocking;
 mod broadcast;
+mod detect;
 mod explain;
 mod gets;
 mod keyless;

@@ -121,7 +121,7 @@ impl Session {
         cluster.metrics.connections_total.inc();
         cluster.metrics.clients.add(1);
         let protocol: Box<dyn Protocol> = match cluster.settings_ref().wire {
-            Wire::Memcache => Box::new(super::memcache::Memcache::new(&cluster)),
+            Wire::Memcache | Wire::MemcacheBinary => Box::new(super::detect::Detect::new(&cluster)),
             Wire::Redis => Box::new(super::redis::Redis::new(&cluster, &stream, ticket)),
         };
         Self {

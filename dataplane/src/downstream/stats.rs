@@ -13,15 +13,23 @@ use crate::cluster::ClusterWorker;
 /// Figures are those of this cluster on this data plane, all workers taken together; those of one endpoint are the
 /// endpoint's own and never mixed in.
 pub(super) fn write_stats(out: &mut Vec<u8>, kind: &[u8], cluster: &ClusterWorker) {
-    match kind {
-        b"" => write_all(out, &general(cluster)),
-        b"settings" => write_all(out, &settings(cluster)),
-        b"proxy" => write_all(out, &proxy(cluster)),
-        b"conns" | b"items" | b"sizes" | b"slabs" => write_all(out, &[]),
-        // Counters belong to whoever scrapes them.
-        b"reset" => out.extend_from_slice(b"RESET\r\n"),
-        _ => out.extend_from_slice(b"CLIENT_ERROR prism: no such kind of stats\r\n"),
+    match figures(kind, cluster) {
+        Some(_) if kind == b"reset" => out.extend_from_slice(b"RESET\r\n"),
+        Some(figures) => write_all(out, &figures),
+        None => out.extend_from_slice(b"CLIENT_ERROR prism: no such kind of stats\r\n"),
     }
+}
+
+/// Returns the figures of one kind, with their names; `None` when there is no such kind.
+pub(super) fn figures(kind: &[u8], cluster: &ClusterWorker) -> Option<Vec<(&'static str, String)>> {
+    Some(match kind {
+        b"" => general(cluster),
+        b"settings" => settings(cluster),
+        b"proxy" => proxy(cluster),
+        // Counters belong to whoever scrapes them: there is nothing to reset.
+        b"conns" | b"items" | b"reset" | b"sizes" | b"slabs" => Vec::new(),
+        _ => return None,
+    })
 }
 
 fn write_all(out: &mut Vec<u8>, figures: &[(&str, String)]) {

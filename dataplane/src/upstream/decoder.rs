@@ -10,6 +10,7 @@ use crate::protocol::{
 /// Delimits the replies of one connection.
 pub(super) enum Decoder {
     Memcache(memcache::reply::ReplyDecoder),
+    MemcacheBinary(memcache::binary::ReplyDecoder),
     Redis(ReplyDecoder),
 }
 
@@ -17,6 +18,9 @@ impl Decoder {
     pub(super) fn new(wire: Wire, limits: Limits) -> Self {
         match wire {
             Wire::Memcache => Self::Memcache(memcache::reply::ReplyDecoder::new(limits)),
+            Wire::MemcacheBinary => {
+                Self::MemcacheBinary(memcache::binary::ReplyDecoder::new(limits))
+            }
             Wire::Redis => Self::Redis(ReplyDecoder::new(limits)),
         }
     }
@@ -24,6 +28,7 @@ impl Decoder {
     pub(super) fn kind(&self) -> Wire {
         match self {
             Self::Memcache(_) => Wire::Memcache,
+            Self::MemcacheBinary(_) => Wire::MemcacheBinary,
             Self::Redis(_) => Wire::Redis,
         }
     }
@@ -35,14 +40,21 @@ impl Decoder {
                 _ => decoder.decode(bytes),
             }
             .map_err(|error| Loss::Malformed(error.to_string())),
+            Self::MemcacheBinary(decoder) => {
+                let expect = match expect {
+                    Expect::QuietPacket => memcache::binary::Expect::Quiet,
+                    _ => memcache::binary::Expect::Packet,
+                };
+                decoder
+                    .decode(expect, bytes)
+                    .map_err(|error| Loss::Malformed(error.to_string()))
+            }
             Self::Memcache(decoder) => {
                 let expect = match expect {
-                    Expect::Block(_) | Expect::Line | Expect::Redis => {
-                        memcache::reply::Expect::Line
-                    }
                     Expect::Meta => memcache::reply::Expect::Meta,
                     Expect::Quiet => memcache::reply::Expect::Quiet,
                     Expect::Values => memcache::reply::Expect::Retrieval,
+                    _ => memcache::reply::Expect::Line,
                 };
                 decoder
                     .decode(expect, bytes)

@@ -9,6 +9,8 @@ pub struct Kind {
     pub database: u32,
     /// What is spoken on it.
     pub dialect: Dialect,
+    /// It speaks the binary protocol of Memcached instead.
+    pub is_binary: bool,
 }
 
 impl Kind {

@@ -27,6 +27,10 @@ pub enum Expect {
     Meta,
     /// The answer to a quiet meta request of Memcached, if there is one, and to the `mn` behind it.
     Quiet,
+    /// The answer to a quiet binary request of Memcached, if there is one, and to the no-op behind it.
+    QuietPacket,
+    /// One packet of Memcached's binary protocol.
+    Packet,
     /// One Redis reply.
     Redis,
     /// The values of a Memcached retrieval, up to `END`.
@@ -125,6 +129,8 @@ pub struct Bounds {
 pub enum Wire {
     /// Memcached text.
     Memcache,
+    /// Memcached binary.
+    MemcacheBinary,
     /// Redis.
     Redis,
 }

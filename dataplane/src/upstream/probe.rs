@@ -27,7 +27,7 @@ pub async fn probe(
     limit: Duration,
 ) -> Result<(), ConnectError> {
     let question: &[u8] = match wire {
-        Wire::Memcache => b"version\r\n",
+        Wire::Memcache | Wire::MemcacheBinary => b"version\r\n",
         Wire::Redis => b"*1\r\n$4\r\nPING\r\n",
     };
     let attempt = async {

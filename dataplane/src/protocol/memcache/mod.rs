@@ -1,5 +1,6 @@
-//! The classic text protocol of Memcached; where a connection can stay in step, what is wrong is refused, not fatal.
+//! The protocols of Memcached, text and binary; where a connection can stay in step, what is wrong is refused, not fatal.
 
+pub mod binary;
 pub mod command;
 pub mod reply;
 pub mod request;

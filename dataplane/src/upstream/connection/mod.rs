@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     inflight::{Bell, ByteQueue, Intake, MAX_SLICES, Piece},
-    protocol::{memcache::reply::without_barrier, message::Limits},
+    protocol::{
+        memcache::{binary, reply::without_barrier},
+        message::Limits,
+    },
 };
 
 mod deadline;
@@ -190,6 +193,10 @@ impl Connection {
         let piece = match pending.expect {
             Expect::Quiet => {
                 let len = without_barrier(piece.bytes());
+                piece.first(len)
+            }
+            Expect::QuietPacket => {
+                let len = binary::without_barrier(piece.bytes());
                 piece.first(len)
             }
             _ => piece,

@@ -3,9 +3,6 @@
 /// Why a request cannot be located; the connection closes after the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The first byte is the binary protocol's.
-    #[error("the binary protocol is not supported")]
-    Binary,
     /// A line does not end.
     #[error("line is over {limit} bytes")]
     LineTooLong {
@@ -18,9 +15,6 @@ impl RequestError {
     /// The whole reply for the client.
     pub fn reply(&self) -> &'static [u8] {
         match self {
-            Self::Binary => {
-                b"CLIENT_ERROR prism: the binary protocol is not supported by this version\r\n"
-            }
             Self::LineTooLong { .. } => b"CLIENT_ERROR line too long\r\n",
         }
     }

@@ -61,8 +61,6 @@ pub struct RequestDecoder {
     is_quiet: bool,
     /// The key of a meta request stands for the bytes that it decodes to.
     is_base64: bool,
-    /// No request was complete yet.
-    is_first: bool,
     #[cfg(test)]
     steps: usize,
 }
@@ -94,7 +92,6 @@ impl RequestDecoder {
             noreply: false,
             is_quiet: false,
             is_base64: false,
-            is_first: true,
             #[cfg(test)]
             steps: 0,
         }
@@ -191,9 +188,6 @@ impl RequestDecoder {
     }
 
     fn line(&mut self, buf: &[u8], searched: usize) -> Result<Progress, RequestError> {
-        if self.is_first && buf.first() == Some(&0x80) {
-            return Err(RequestError::Binary);
-        }
         let unsearched = buf.get(searched..).unwrap_or_default();
         let found = memchr(b'\n', unsearched);
         let end = searched + found.unwrap_or(unsearched.len());
@@ -206,7 +200,6 @@ impl RequestDecoder {
             self.stage = Stage::Line { searched: end };
             return Ok(Progress::NeedMore { at_least: end + 1 });
         }
-        self.is_first = false;
         let line = buf.get(..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.line = 0..line.len() as u32;

@@ -13,7 +13,10 @@ use std::{collections::VecDeque, io::IoSlice, rc::Rc};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Bell, ByteQueue, Cancel, Merge, Piece, Subscribed, byte_queue::LARGE};
+use super::{Bell, ByteQueue, Cancel, Merge, Piece, Subscribed};
+use crate::protocol::memcache::binary::{is_packet, write_failure};
+
+mod stash;
 
 /// Replies of one session, by sequence number.
 #[derive(Debug, Default)]
@@ -72,9 +75,17 @@ pub struct Quiet {
 
 #[derive(Debug)]
 enum Slot {
-    Early { start: u32, len: u32 },
+    Early {
+        start: u32,
+        len: u32,
+    },
     EarlyShared(Box<Bytes>),
     Nothing,
+    /// Waits for a packet of Memcached's binary protocol; words become one.
+    Packet {
+        opcode: u8,
+        opaque: u32,
+    },
     Silent,
     Split(Box<Merge>),
     Waiting,
@@ -86,6 +97,13 @@ const STASH: usize = 64 * 1024;
 /// What a request wants of its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
+    /// It goes to the client as a packet of Memcached's binary protocol; words become one.
+    Packet {
+        /// The operation that is answered.
+        opcode: u8,
+        /// What the request had there.
+        opaque: u32,
+    },
     /// It goes to the client.
     Reply,
     /// It is dropped.
@@ -96,6 +114,7 @@ impl Replies {
     /// Takes a place in the order and returns its sequence number.
     pub fn begin(&mut self, wish: Wish) -> u32 {
         self.push(match wish {
+            Wish::Packet { opcode, opaque } => Slot::Packet { opcode, opaque },
             Wish::Reply if !self.is_muted => Slot::Waiting,
             Wish::Reply | Wish::Silence => Slot::Silent,
         })
@@ -153,6 +172,16 @@ impl Replies {
             return;
         };
         match slot {
+            Slot::Packet { opcode, opaque } => {
+                let (opcode, opaque) = (*opcode, *opaque);
+                *slot = Slot::Waiting;
+                if is_packet(reply.bytes()) {
+                    return self.settle(sequence, part, reply);
+                }
+                let mut packet = Vec::new();
+                write_failure(&mut packet, opcode, opaque, reply.bytes());
+                return self.settle(sequence, part, Piece::Borrowed(&packet));
+            }
             Slot::Waiting if index == 0 => {
                 match reply {
                     Piece::Borrowed(bytes) => self.out.push(bytes),
@@ -383,68 +412,11 @@ impl Replies {
                     self.out.push_shared(std::mem::take(&mut **bytes));
                 }
                 Slot::Nothing => {}
-                Slot::Silent | Slot::Split(_) | Slot::Waiting => break,
+                Slot::Packet { .. } | Slot::Silent | Slot::Split(_) | Slot::Waiting => break,
             }
             self.pop();
         }
         self.tidy_stash();
-    }
-
-    /// Keeps the stash from growing with bytes that no slot points to any more.
-    fn tidy_stash(&mut self) {
-        if self.stashed == 0 {
-            self.stash.clear();
-        } else if self.stash.len() > STASH && self.stashed < self.stash.len() / 2 {
-            let old = std::mem::take(&mut self.stash);
-            for slot in &mut self.slots {
-                if let Slot::Early { start, len } = slot {
-                    let (from, count) = (*start as usize, *len as usize);
-                    *start = u32::try_from(self.stash.len()).expect("smaller than the old stash");
-                    self.stash.extend_from_slice(&old[from..from + count]);
-                }
-            }
-        }
-    }
-
-    fn early(
-        stash: &mut Vec<u8>,
-        stashed: &mut usize,
-        shared: &mut usize,
-        reply: Piece<'_>,
-    ) -> Slot {
-        let bytes = match reply {
-            Piece::Borrowed(bytes) if bytes.len() < LARGE => {
-                let start = u32::try_from(stash.len()).expect("a stash is smaller than 4 GiB");
-                stash.extend_from_slice(bytes);
-                *stashed += bytes.len();
-                let len = u32::try_from(bytes.len()).expect("shorter than LARGE");
-                return Slot::Early { start, len };
-            }
-            Piece::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-            Piece::Shared(bytes) => bytes,
-        };
-        *shared += bytes.len();
-        Slot::EarlyShared(Box::new(bytes))
-    }
-
-    /// Makes a slot of what was written to the stash from `start` on.
-    fn stashed_from(&mut self, start: usize) -> Slot {
-        let len = self.stash.len() - start;
-        // An empty answer must not point into a stash that may be gone when its turn comes.
-        if len == 0 {
-            return Slot::Nothing;
-        }
-        if len >= LARGE {
-            let bytes = Bytes::copy_from_slice(&self.stash[start..]);
-            self.stash.truncate(start);
-            self.shared += len;
-            return Slot::EarlyShared(Box::new(bytes));
-        }
-        self.stashed += len;
-        Slot::Early {
-            start: u32::try_from(start).expect("a stash is smaller than 4 GiB"),
-            len: u32::try_from(len).expect("shorter than LARGE"),
-        }
     }
 }
 
@@ -453,6 +425,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::inflight::LARGE;
 
     fn drain(replies: &mut Replies) -> Vec<u8> {
         let mut out = Vec::new();

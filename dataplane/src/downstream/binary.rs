@@ -1,0 +1,214 @@
+//! A Memcached session that speaks the binary protocol.
+
+use crate::{
+    cluster::{Batch, Call, ClusterWorker},
+    downstream::session::{Next, Protocol},
+    inflight::{Finish, Piece, Wish},
+    protocol::{
+        memcache::binary::{
+            Class, Header, Located, NOOP, Operation, Packet, REQUEST, RequestDecoder, Status,
+            is_packet, write_failure,
+        },
+        message::{Progress, bytes_of},
+    },
+    upstream::{Expect, Kind},
+};
+
+use super::stats::figures;
+
+/// Number of the flush that answers.
+const FLUSH: u8 = 0x08;
+
+const VERSION: &[u8] = concat!("prism-", env!("CARGO_PKG_VERSION")).as_bytes();
+
+/// Sent behind a quiet request: its answer tells that no other will come.
+const BARRIER: [u8; 24] = {
+    let mut packet = [0; 24];
+    packet[0] = REQUEST;
+    packet[1] = NOOP;
+    packet
+};
+
+/// The kind of connections that binary sessions travel on; endpoints see by the first byte what is spoken.
+const KIND: Kind = Kind {
+    database: 0,
+    dialect: crate::protocol::redis::reply::Dialect::Resp2,
+    is_binary: true,
+};
+
+/// The protocol side of one client.
+pub(super) struct Binary {
+    decoder: RequestDecoder,
+    /// Bytes of a refused request that are still to come.
+    swallow: usize,
+    /// A request is being thrown away.
+    is_swallowing: bool,
+}
+
+impl Binary {
+    pub(super) fn new(cluster: &ClusterWorker) -> Self {
+        Self {
+            decoder: RequestDecoder::new(cluster.settings_ref().limits),
+            swallow: 0,
+            is_swallowing: false,
+        }
+    }
+
+    fn run(
+        &self,
+        operation: &'static Operation,
+        header: Header,
+        request: Piece<'_>,
+        batch: &mut Batch<'_>,
+    ) -> Next {
+        let packet = Packet {
+            opcode: header.opcode,
+            opaque: header.opaque,
+            status: Status::Ok,
+            key: b"",
+            value: b"",
+        };
+        match operation.class {
+            Class::Keyed => self.forward(operation, header, request, batch),
+            Class::Flush => flush(operation, header, request.bytes(), batch),
+            Class::Noop => batch.answer(|out| packet.write(out)),
+            Class::Quit => {
+                if !operation.is_quiet {
+                    batch.answer(|out| packet.write(out));
+                }
+                return Next::Close;
+            }
+            Class::Stat => {
+                let key = self.decoder.key();
+                let found = figures(bytes_of(request.bytes(), &key), batch.cluster());
+                batch.answer(|out| match found {
+                    Some(found) => write_figures(out, packet, &found),
+                    None => write_status(out, header, Status::NotFound),
+                });
+            }
+            Class::Version => batch.answer(|out| {
+                let value = VERSION;
+                Packet { value, ..packet }.write(out);
+            }),
+        }
+        Next::Continue
+    }
+
+    fn forward(
+        &self,
+        operation: &Operation,
+        header: Header,
+        request: Piece<'_>,
+        batch: &mut Batch<'_>,
+    ) {
+        let call = Call {
+            expect: match operation.is_quiet {
+                true => Expect::QuietPacket,
+                false => Expect::Packet,
+            },
+            wish: Wish::Packet {
+                opcode: header.opcode,
+                opaque: header.opaque,
+            },
+            is_write: operation.write,
+        };
+        let copy = request.clone();
+        let key = bytes_of(copy.bytes(), &self.decoder.key());
+        if !operation.is_quiet {
+            return batch.forward(key, request, call);
+        }
+        let mut followed = Vec::with_capacity(copy.bytes().len() + BARRIER.len());
+        followed.extend_from_slice(copy.bytes());
+        followed.extend_from_slice(&BARRIER);
+        batch.forward(key, Piece::Borrowed(&followed), call);
+    }
+}
+
+impl Protocol for Binary {
+    fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Vec<u8>> {
+        if self.swallow > 0 {
+            let len = self.swallow.min(bytes.len());
+            self.swallow -= len;
+            self.is_swallowing = true;
+            return Ok(Progress::Complete { len });
+        }
+        // Memcached closes such a connection without a word.
+        self.decoder.decode(bytes).map_err(|_| Vec::new())
+    }
+
+    fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
+        if std::mem::take(&mut self.is_swallowing) {
+            return Next::Continue;
+        }
+        let Some(header) = self.decoder.header() else {
+            return Next::Close;
+        };
+        if batch.kind() != KIND {
+            batch.cluster().know(KIND);
+            batch.switch(KIND);
+        }
+        match self.decoder.located() {
+            Located::Operation(operation) => self.run(operation, header, request, batch),
+            Located::Refused { status, swallow } => {
+                batch.cluster().metrics.refused_total.inc();
+                batch.answer(|out| write_status(out, header, status));
+                self.swallow = swallow.unwrap_or(0);
+                match swallow {
+                    Some(_) => Next::Continue,
+                    None => Next::Close,
+                }
+            }
+        }
+    }
+
+    fn shrink(&mut self) {}
+}
+
+fn write_status(out: &mut Vec<u8>, header: Header, status: Status) {
+    let packet = Packet {
+        opcode: header.opcode,
+        opaque: header.opaque,
+        status,
+        key: b"",
+        value: status.words(),
+    };
+    packet.write(out);
+}
+
+/// Appends a packet a figure, and the empty one that ends them.
+fn write_figures(out: &mut Vec<u8>, packet: Packet<'_>, figures: &[(&str, String)]) {
+    for (name, value) in figures {
+        let (key, value) = (name.as_bytes(), value.as_bytes());
+        Packet {
+            key,
+            value,
+            ..packet
+        }
+        .write(out);
+    }
+    packet.write(out);
+}
+
+/// Sends a flush to every endpoint; what one refuses is refused.
+fn flush(operation: &Operation, header: Header, raw: &[u8], batch: &mut Batch<'_>) {
+    let is_quiet = operation.is_quiet;
+    let mut loud = raw.to_vec();
+    if let Some(opcode) = loud.get_mut(1) {
+        *opcode = FLUSH;
+    }
+    let call = Call {
+        expect: Expect::Packet,
+        wish: Wish::Reply,
+        is_write: true,
+    };
+    let finish: Finish = Box::new(move |parts, out| {
+        let is_bad = |reply: &[u8]| Header::read(reply).is_none_or(|header| header.status != 0);
+        match parts.iter().find(|part| is_bad(part.reply)) {
+            Some(part) if is_packet(part.reply) => out.extend_from_slice(part.reply),
+            Some(part) => write_failure(out, header.opcode, header.opaque, part.reply),
+            None if is_quiet => {}
+            None => write_status(out, header, Status::Ok),
+        }
+    });
+    batch.broadcast(&loud, finish, call);
+}

@@ -1,0 +1,65 @@
+//! Replies that come before their turn: small ones together in one buffer, large ones shared.
+
+use bytes::Bytes;
+
+use super::{Replies, STASH, Slot};
+use crate::inflight::{LARGE, Piece};
+
+impl Replies {
+    /// Keeps the stash from growing with bytes that no slot points to any more.
+    pub(super) fn tidy_stash(&mut self) {
+        if self.stashed == 0 {
+            self.stash.clear();
+        } else if self.stash.len() > STASH && self.stashed < self.stash.len() / 2 {
+            let old = std::mem::take(&mut self.stash);
+            for slot in &mut self.slots {
+                if let Slot::Early { start, len } = slot {
+                    let (from, count) = (*start as usize, *len as usize);
+                    *start = u32::try_from(self.stash.len()).expect("smaller than the old stash");
+                    self.stash.extend_from_slice(&old[from..from + count]);
+                }
+            }
+        }
+    }
+
+    pub(super) fn early(
+        stash: &mut Vec<u8>,
+        stashed: &mut usize,
+        shared: &mut usize,
+        reply: Piece<'_>,
+    ) -> Slot {
+        let bytes = match reply {
+            Piece::Borrowed(bytes) if bytes.len() < LARGE => {
+                let start = u32::try_from(stash.len()).expect("a stash is smaller than 4 GiB");
+                stash.extend_from_slice(bytes);
+                *stashed += bytes.len();
+                let len = u32::try_from(bytes.len()).expect("shorter than LARGE");
+                return Slot::Early { start, len };
+            }
+            Piece::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Piece::Shared(bytes) => bytes,
+        };
+        *shared += bytes.len();
+        Slot::EarlyShared(Box::new(bytes))
+    }
+
+    /// Makes a slot of what was written to the stash from `start` on.
+    pub(super) fn stashed_from(&mut self, start: usize) -> Slot {
+        let len = self.stash.len() - start;
+        // An empty answer must not point into a stash that may be gone when its turn comes.
+        if len == 0 {
+            return Slot::Nothing;
+        }
+        if len >= LARGE {
+            let bytes = Bytes::copy_from_slice(&self.stash[start..]);
+            self.stash.truncate(start);
+            self.shared += len;
+            return Slot::EarlyShared(Box::new(bytes));
+        }
+        self.stashed += len;
+        Slot::Early {
+            start: u32::try_from(start).expect("a stash is smaller than 4 GiB"),
+            len: u32::try_from(len).expect("shorter than LARGE"),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Requests that are sound and those that are not; replies cut at every byte.
+
+use super::*;
+use crate::protocol::message::{Limits, Progress};
+
+/// A request with the given lengths in its header and that many bytes behind it.
+fn request(opcode: u8, key: u16, extras: u8, body: u32) -> Vec<u8> {
+    let mut packet = vec![REQUEST, opcode];
+    packet.extend(key.to_be_bytes());
+    packet.extend([extras, 0, 0, 0]);
+    packet.extend(body.to_be_bytes());
+    packet.extend(7_u32.to_be_bytes());
+    packet.extend([0; 8]);
+    packet.extend(vec![b'k'; body as usize]);
+    packet
+}
+
+fn located(packet: &[u8]) -> Located {
+    let mut decoder = RequestDecoder::new(Limits::default());
+    decoder.decode(packet).expect("a request");
+    decoder.located()
+}
+
+#[test]
+fn request_is_complete_with_its_last_byte() {
+    let packet = request(1, 3, 8, 20);
+    let mut decoder = RequestDecoder::new(Limits::default());
+    for len in 0..packet.len() {
+        let progress = decoder
+            .decode(packet.get(..len).unwrap_or_default())
+            .expect("a request");
+        assert!(
+            matches!(progress, Progress::NeedMore { at_least } if at_least > len),
+            "{len}"
+        );
+    }
+    let progress = decoder.decode(&packet).expect("a request");
+    assert_eq!(progress, Progress::Complete { len: packet.len() });
+    assert_eq!(decoder.key(), 32..35);
+    assert_eq!(decoder.header().map(|header| header.opaque), Some(7));
+}
+
+#[test]
+fn lengths_that_an_endpoint_closes_over_are_refused() {
+    let invalid = Located::Refused {
+        status: Status::InvalidArguments,
+        swallow: None,
+    };
+    for (opcode, key, extras, body) in [
+        (0x00, 0, 0, 0),
+        (0x00, 251, 0, 251),
+        (0x00, 1, 4, 5),
+        (0x00, 1, 0, 4),
+        (0x00, 50, 0, 1),
+        (0x01, 1, 4, 9),
+        (0x01, 0, 8, 9),
+        (0x04, 1, 0, 2),
+        (0x05, 1, 2, 3),
+        (0x08, 0, 2, 2),
+        (0x0a, 0, 0, 2),
+        (0x0b, 1, 0, 1),
+        (0x0f, 1, 4, 6),
+        (0x1c, 1, 0, 1),
+    ] {
+        assert_eq!(
+            located(&request(opcode, key, extras, body)),
+            invalid,
+            "{opcode:#x}"
+        );
+    }
+    for (opcode, key, extras, body) in [
+        (0x00, 250, 0, 250),
+        (0x01, 1, 8, 9),
+        (0x08, 0, 0, 0),
+        (0x08, 0, 4, 4),
+    ] {
+        let found = located(&request(opcode, key, extras, body));
+        assert!(matches!(found, Located::Operation(_)), "{opcode:#x}");
+    }
+}
+
+#[test]
+fn unknown_operation_is_swallowed() {
+    let unknown = Located::Refused {
+        status: Status::UnknownCommand,
+        swallow: Some(6),
+    };
+    assert_eq!(located(&request(0x50, 1, 0, 6)), unknown);
+    assert!(
+        RequestDecoder::new(Limits::default())
+            .decode(b"get a\r\n")
+            .is_err()
+    );
+}
+
+#[test]
+fn quiet_reply_ends_with_the_barriers() {
+    let packet = |opcode, value: &[u8]| {
+        let mut out = Vec::new();
+        let packet = Packet {
+            opcode,
+            opaque: 1,
+            status: Status::Ok,
+            key: b"",
+            value,
+        };
+        packet.write(&mut out);
+        out
+    };
+    let (hit, barrier) = (packet(0x09, b"value"), packet(NOOP, b""));
+    let mut decoder = ReplyDecoder::new(Limits::default());
+    for reply in [barrier.clone(), [hit.clone(), barrier].concat()] {
+        for len in 0..reply.len() {
+            let progress = decoder
+                .decode(Expect::Quiet, reply.get(..len).unwrap_or_default())
+                .expect("a reply");
+            assert!(
+                matches!(progress, Progress::NeedMore { at_least } if at_least > len),
+                "{len}"
+            );
+        }
+        let progress = decoder.decode(Expect::Quiet, &reply).expect("a reply");
+        assert_eq!(progress, Progress::Complete { len: reply.len() });
+        assert_eq!(without_barrier(&reply), reply.len() - HEADER);
+    }
+    let twice = [hit.clone(), hit].concat();
+    assert!(decoder.decode(Expect::Quiet, &twice).is_err());
+}
