@@ -58,7 +58,7 @@ impl Wait {
     ) -> Outcome {
         let (place, is_asked) = match next {
             Some(next) => next,
-            None => match self.cluster.place_of(&self.key) {
+            None => match self.cluster.place_of(self.key()) {
                 Ok(place) => (place, false),
                 Err(error) => return Outcome::Later(Err(error)),
             },
@@ -117,7 +117,7 @@ impl Wait {
             bytes.extend_from_slice(asking);
             write_array_header(&mut bytes, 2);
             write_bulk(&mut bytes, "EXISTS");
-            write_bulk(&mut bytes, &self.key);
+            write_bulk(&mut bytes, self.key());
             replies += 1 + usize::from(is_asked);
         }
         bytes.extend_from_slice(asking);

@@ -50,8 +50,8 @@ pub(super) fn is_blocking(command: &Command, raw: &[u8], args: &[Span]) -> bool 
 
 /// Serves a request that may have to wait.
 pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Batch<'_>) -> Next {
-    let key = match key_of(command, (raw, args), batch) {
-        Ok(Some(key)) => key,
+    let keys = match keys_of(command, (raw, args), batch) {
+        Ok(Some(keys)) => keys,
         Ok(None) => {
             refuse(batch, CROSSSLOT);
             return Next::Continue;
@@ -68,7 +68,7 @@ pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Ba
     let wait = Wait {
         cluster: batch.cluster().shared(),
         kind: batch.kind(),
-        key,
+        keys,
         patience: Patience::of(command, raw, args),
         start: Instant::now(),
         request: raw.to_vec(),
@@ -90,12 +90,12 @@ pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Ba
     Next::Continue
 }
 
-/// Returns the first key, if all of them meet; a request that has none goes by its first argument.
-fn key_of(
+/// Returns the keys, if all of them meet; a request that has none goes by its first argument.
+fn keys_of(
     command: &Command,
     (raw, args): (&[u8], &[Span]),
     batch: &Batch<'_>,
-) -> Result<Option<Vec<u8>>, CallError> {
+) -> Result<Option<Vec<Vec<u8>>>, CallError> {
     let word = |at: usize| args.get(at).map_or(&[][..], |span| bytes_of(raw, span));
     let keys = command.keys(raw, args).list;
     let mut unit = None;
@@ -105,16 +105,19 @@ fn key_of(
             return Ok(None);
         }
     }
-    let first = keys.first().map_or(1, |key| key.position);
-    Ok(Some(word(first).to_vec()))
+    let mut found: Vec<_> = keys.iter().map(|key| word(key.position).to_vec()).collect();
+    if found.is_empty() {
+        found.push(word(1).to_vec());
+    }
+    Ok(Some(found))
 }
 
 /// A request that waits.
 struct Wait {
     cluster: Rc<ClusterWorker>,
     kind: Kind,
-    /// The first key, which says where it waits.
-    key: Vec<u8>,
+    /// The keys; the first says where it waits.
+    keys: Vec<Vec<u8>>,
     patience: Patience,
     start: Instant,
     request: Vec<u8>,
@@ -169,7 +172,7 @@ impl Wait {
     fn astray(&self) -> CallError {
         CallError::NoOwner {
             cluster: self.cluster.name().to_owned(),
-            slot: placement::slot(&self.key),
+            slot: placement::slot(self.key()),
         }
     }
 
@@ -196,9 +199,16 @@ impl Wait {
         Some(limit.saturating_sub(self.start.elapsed()))
     }
 
-    /// Returns whether the key is somewhere else than at `place` by now.
+    /// Returns the key that says where it waits.
+    fn key(&self) -> &[u8] {
+        self.keys.first().map_or(&[][..], |key| key)
+    }
+
+    /// Returns whether one of the keys is somewhere else than at `place` by now.
     fn has_moved(&self, place: &Place) -> bool {
-        let now = self.cluster.place_of(&self.key);
-        now.is_ok_and(|now| now.target.addr != place.target.addr)
+        self.keys.iter().any(|key| {
+            let now = self.cluster.place_of(key);
+            now.is_ok_and(|now| now.target.addr != place.target.addr)
+        })
     }
 }
