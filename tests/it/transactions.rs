@@ -270,3 +270,18 @@ fn numbers_of_transactions_stay_equal_while_their_slot_moves() {
         "*2\r\n$3\r\n900\r\n$3\r\n900"
     );
 }
+
+#[test]
+fn command_that_only_endpoints_know_is_queued_too() {
+    let endpoints = (0..2).map(|_| Redis::start_with(&["--rename-command", "GETSET", "SWAP"]));
+    let pool = Pool::start_with(endpoints.collect(), "");
+    let mut client = pool.client();
+    for line in ["MULTI", "SET a 1", "SWAP a 2", "GET a"] {
+        let expected = if line == "MULTI" { "+OK" } else { "+QUEUED" };
+        assert_eq!(client.ask(line), expected, "{line}");
+    }
+    assert_eq!(client.ask("EXEC"), "*3\r\n+OK\r\n$1\r\n1\r\n$1\r\n2");
+    assert_eq!(client.ask("MULTI"), "+OK");
+    assert!(client.ask("SWAP a").starts_with("-ERR wrong number"));
+    assert_eq!(client.ask("EXEC"), ABORTED);
+}
