@@ -91,6 +91,26 @@ fn transaction_over_shards_is_refused_when_it_is_queued() {
 }
 
 #[test]
+fn key_count_that_is_none_sends_no_transaction_after_other_words() {
+    let front = Front::start(Cluster::start(3), "");
+    let mut client = front.client();
+    for request in [
+        "ZDIFFSTORE {b}zset2 +1 1 {b}zset2",
+        "ZINTERCARD x 3 {c}zset2 {c}zset1",
+    ] {
+        assert_eq!(client.ask("MULTI"), "+OK");
+        assert_eq!(client.ask("SET {b}a 1"), "+QUEUED");
+        let refusal = client.ask(request);
+        assert!(
+            refusal.ends_with("does not say where its keys are"),
+            "{refusal}"
+        );
+        assert!(client.ask("EXEC").starts_with("-EXECABORT"));
+    }
+    assert_eq!(client.ask("GET {b}a"), "$-1");
+}
+
+#[test]
 fn what_belongs_to_a_connection_is_refused_in_a_transaction() {
     let pool = pool(2);
     let mut client = pool.client();

@@ -19,13 +19,14 @@ pub enum Place {
 }
 
 /// What the proxy refuses by design, in any of its words' parts.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 8] = [
     "is not supported by this version",
     "is always refused",
     "managed; use prismctl apply",
     "belongs to one endpoint",
     "a script called without keys runs on one endpoint",
     "cannot be part of a transaction here",
+    "in a transaction does not say where its keys are",
     "BY and GET of SORT name keys that may be on other endpoints",
 ];
 
@@ -201,7 +202,7 @@ impl Sides {
             }
             let is_due = match text.starts_with("-CROSSSLOT") {
                 true => self.are_apart(&commands),
-                false => is_by_design(self.place, &text) || is_block_elsewhere(step, &text),
+                false => is_by_design(self.place, &text),
             };
             // Nothing of a block may have run when a part of it was refused.
             let is_whole = replies.len() > 1 && !replies[replies.len() - 1].starts_with(b"-");
@@ -306,11 +307,6 @@ fn popped(words: &Words, reply: &[u8]) -> Words {
         .into_iter()
         .chain(taken)
         .collect()
-}
-
-/// Whether a node refused a whole transaction over a key that only it sees, behind a count that is no number for others.
-fn is_block_elsewhere(step: &Step, text: &str) -> bool {
-    matches!(step, Step::Block { .. }) && text.contains("has no owner for slot")
 }
 
 /// Whether the proxy refuses with this reply by design.

@@ -81,7 +81,18 @@ impl Queue {
             }]
             .into_iter()
             .collect(),
-            Site::Keys => together::keys_of(command, request, batch)?.list,
+            Site::Keys => {
+                let keys = together::keys_of(command, request, batch)?;
+                if keys.is_malformed && batch.cluster().settings_ref().is_cluster {
+                    // A node takes other words for its keys, and would send the whole transaction after them.
+                    return Err(format!(
+                        "ERR prism: '{}' in a transaction does not say where its keys are",
+                        command.name
+                    )
+                    .into());
+                }
+                keys.list
+            }
             Site::Nowhere => {
                 let name = command.name;
                 return Err(
