@@ -57,11 +57,8 @@ fn keys_of_a_later_version_are_refused_by_name() {
         "redis_db = 3",
         "read_policy = \"replica\"",
         "client_cache = { enabled = true }",
-        "multi_key_policy = \"nil\"",
         "on_readmit = \"flush\"",
-        "allow = [\"get\"]",
-        "deny = [\"keys\"]",
-        "auth = { users = [{ username = \"u\", password = \"p\" }] }",
+        "backup_request = { enabled = true }",
     ];
     for key in keys {
         let text = definition("later") + key + "\n";
