@@ -6,14 +6,18 @@ use std::{
 };
 
 use prism_tests::{
-    cluster::Cluster, dice::Dice, is_long, oracle::Oracle, programs::DataPlane, raw::Raw,
-    redis::Redis, wait,
+    cluster::Cluster,
+    dice::Dice,
+    is_long,
+    oracle::Oracle,
+    programs::DataPlane,
+    raw::Raw,
+    redis::Redis,
+    resp::{pipeline, text},
+    wait,
 };
 
-use crate::{
-    redis_cluster::Front,
-    transactions::{pipeline, pool, text},
-};
+use crate::{redis_cluster::Front, transactions::pool};
 
 fn send(client: &mut Raw, line: &str) {
     client.send(&pipeline(&[line]));

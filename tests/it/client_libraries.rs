@@ -6,12 +6,10 @@ use std::{
     process::Command,
 };
 
-use prism_tests::{
-    cluster::Cluster, definitions, ports, programs::DataPlane, raw::Raw, redis::Redis, wait,
-};
+use prism_tests::{cluster::Cluster, redis::Redis, wait};
 use redis::{Commands, ConnectionLike};
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// What the scripts take for a dialect: the library's default, RESP2, RESP3.
 const DIALECTS: [&str; 3] = ["0", "2", "3"];
@@ -42,13 +40,7 @@ impl Place for Pool {
     }
 }
 
-struct Slots {
-    cluster: Cluster,
-    listen: String,
-    _data_plane: DataPlane,
-}
-
-impl Place for Slots {
+impl Place for Front {
     fn listen(&self) -> &str {
         &self.listen
     }
@@ -62,21 +54,8 @@ fn pool() -> Pool {
     Pool::start_with(Redis::start_many(3), "hash_tag = \"{}\"")
 }
 
-fn slots() -> Slots {
-    let cluster = Cluster::start(3);
-    let listen = ports::free_addr();
-    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
-    let data_plane = DataPlane::bootstrap(&text);
-    wait::until("all slots are served", wait::LIMIT, || {
-        let mut client = Raw::connect(&listen);
-        let is_served = |key: &&str| client.ask(&format!("GET {key}")) == "$-1";
-        ["a", "b", "c"].iter().all(is_served)
-    });
-    Slots {
-        cluster,
-        listen,
-        _data_plane: data_plane,
-    }
+fn slots() -> Front {
+    Front::start(Cluster::start(3), "")
 }
 
 /// Where `tests/run` has put something for tests: in the folder the running test is built in.

@@ -10,7 +10,7 @@ use prism_tests::{
 };
 use redis::Commands;
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// Python with redis-py, as `tests/run` prepares it.
 pub(crate) fn python() -> Command {
@@ -92,11 +92,9 @@ fn redis_py_works() {
 
 #[test]
 fn redis_py_works_on_a_redis_cluster() {
-    let cluster = Cluster::start(3);
-    let listen = ports::free_addr();
-    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
-    let _data_plane = DataPlane::bootstrap(&text);
-    let port = listen
+    let front = Front::start(Cluster::start(3), "");
+    let port = front
+        .listen
         .rsplit(':')
         .next()
         .expect("an address has a port")

@@ -8,16 +8,12 @@ use std::{
 
 use prism_tests::{
     cluster::Cluster,
-    definitions,
     differential::{Place, Plan, Tally, classes, form::Forms, run},
-    is_long, ports,
-    programs::DataPlane,
-    raw::Raw,
+    is_long,
     redis::Redis,
-    wait,
 };
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// How long one run takes in the ordinary suite, in seconds.
 const SECONDS: u64 = 15;
@@ -71,17 +67,12 @@ fn pool_answers_as_one_server() {
 
 #[test]
 fn redis_cluster_answers_as_one_server() {
-    let cluster = Cluster::start(3);
-    let listen = ports::free_addr();
-    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
-    let _data_plane = DataPlane::bootstrap(&text);
-    wait::until("all slots are served", wait::LIMIT, || {
-        let mut client = Raw::connect(&listen);
-        ["a", "b", "c"]
-            .iter()
-            .all(|key| client.ask(&format!("GET {key}")) == "$-1")
-    });
-    assert_none_differ(&compare(Place::Cluster, &listen, &cluster.nodes));
+    let front = Front::start(Cluster::start(3), "");
+    assert_none_differ(&compare(
+        Place::Cluster,
+        &front.listen,
+        &front.cluster.nodes,
+    ));
 }
 
 #[test]

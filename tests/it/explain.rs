@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use prism_tests::{
-    cluster::Cluster, definitions, ports, programs::DataPlane, raw::Raw, redis::Redis, wait,
-};
+use prism_tests::{cluster::Cluster, raw::Raw, redis::Redis};
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// What is told of a request, by name.
 fn explain(client: &mut Raw, line: &str) -> BTreeMap<String, String> {
@@ -178,16 +176,8 @@ fn only_administrators_are_told() {
 
 #[test]
 fn slot_and_its_owner_are_told_of_a_redis_cluster() {
-    let cluster = Cluster::start(3);
-    let listen = ports::free_addr();
-    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
-    let _data_plane = DataPlane::bootstrap(&text);
-    let mut client = Raw::connect(&listen);
-    wait::until("all slots are served", wait::LIMIT, || {
-        ["a", "b", "c"]
-            .iter()
-            .all(|key| client.ask(&format!("GET {key}")) == "$-1")
-    });
+    let front = Front::start(Cluster::start(3), "");
+    let mut client = front.client();
     let slot = told(&mut client, "GET a", &["slot", "refused"]);
     assert_eq!(slot, ["15495", ""]);
     assert_eq!(client.ask("HELLO 3").chars().next(), Some('%'));

@@ -2,15 +2,9 @@
 
 use std::time::Duration;
 
-use prism_tests::{oracle::Oracle, raw::Raw, resp};
+use prism_tests::{oracle::Oracle, raw::Raw, resp::pipeline};
 
 use crate::pool::Pool;
-
-/// Requests that travel together.
-fn pipeline(lines: &[&str]) -> Vec<u8> {
-    let command = |line: &&str| resp::command(&line.split_whitespace().collect::<Vec<_>>());
-    lines.iter().flat_map(command).collect()
-}
 
 #[test]
 fn selected_database_is_that_of_one_server() {

@@ -1,10 +1,8 @@
 //! Commands that the table does not have, played by commands that a server knows under another name.
 
-use prism_tests::{
-    cluster::Cluster, definitions, ports, programs::DataPlane, raw::Raw, redis::Redis, wait,
-};
+use prism_tests::{cluster::Cluster, redis::Redis, wait};
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// Options of a server that has some commands under names of ours.
 const RENAMED: [&str; 24] = [
@@ -202,16 +200,8 @@ fn name_whose_endpoint_is_away_is_an_error_and_learned_later() {
 
 #[test]
 fn redis_cluster_is_asked_too() {
-    let cluster = Cluster::start(3);
-    let listen = ports::free_addr();
-    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
-    let _data_plane = DataPlane::bootstrap(&text);
-    let mut client = Raw::connect(&listen);
-    wait::until("all slots are served", wait::LIMIT, || {
-        ["a", "b", "c"]
-            .iter()
-            .all(|key| client.ask(&format!("GET {key}")) == "$-1")
-    });
+    let front = Front::start(Cluster::start(3), "");
+    let mut client = front.client();
     let reply = client.ask("NOSUCH a");
     assert!(
         reply.starts_with("-ERR unknown command 'NOSUCH'"),

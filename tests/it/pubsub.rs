@@ -2,16 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use prism_tests::{
-    cluster::Cluster, definitions, oracle::Oracle, ports, programs::DataPlane, raw::Raw,
-    redis::Redis, resp, wait,
-};
+use prism_tests::{cluster::Cluster, oracle::Oracle, raw::Raw, redis::Redis, resp};
 
-use crate::pool::Pool;
-
-pub(crate) fn command(line: &str) -> Vec<u8> {
-    resp::command(&line.split_whitespace().collect::<Vec<_>>())
-}
+use crate::{pool::Pool, redis_cluster::Front};
 
 pub(crate) fn frame(client: &mut Raw) -> String {
     String::from_utf8_lossy(&client.reply()).into_owned()
@@ -32,45 +25,15 @@ pub(crate) fn array(kind: char, words: &[&str]) -> String {
 /// Subscribes to one name, after which its messages arrive.
 #[track_caller]
 pub(crate) fn subscribe(client: &mut Raw, word: &str, name: &str) {
-    client.send(&command(&format!("{word} {name}")));
+    client.send(&resp::line(&format!("{word} {name}")));
     let confirmed = frame(client);
     assert!(confirmed.starts_with(&format!("*3\r\n${}\r\n{word}\r\n", word.len())));
-}
-
-/// A data plane before a Redis Cluster of three primaries.
-pub(crate) struct Slots {
-    pub(crate) cluster: Cluster,
-    pub(crate) listen: String,
-    pub(crate) data_plane: DataPlane,
-}
-
-impl Slots {
-    pub(crate) fn start() -> Self {
-        Self::start_with(Cluster::start(3), "")
-    }
-
-    pub(crate) fn start_with(cluster: Cluster, more: &str) -> Self {
-        let listen = ports::free_addr();
-        let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), more);
-        let data_plane = DataPlane::bootstrap(&text);
-        wait::until("all slots are served", wait::LIMIT, || {
-            let mut client = Raw::connect(&listen);
-            ["a", "b", "c", "d", "e"]
-                .iter()
-                .all(|key| client.ask(&format!("GET {key}")) == "$-1")
-        });
-        Self {
-            cluster,
-            listen,
-            data_plane,
-        }
-    }
 }
 
 /// Sends `line` to both and compares so many answers.
 #[track_caller]
 fn check(oracle: &mut Oracle, line: &str, answers: usize) {
-    oracle.check_bytes(&command(line), answers);
+    oracle.check_bytes(&resp::line(line), answers);
 }
 
 /// Has another client send a message to the subscriber of each, and compares what arrives.
@@ -138,7 +101,7 @@ fn transcript_is_that_of_one_server() {
 fn transcript_in_resp3_is_that_of_one_server() {
     let pool = Pool::start(1);
     let mut oracle = Oracle::new(&pool.listen);
-    oracle.skip(&command("HELLO 3"), 1);
+    oracle.skip(&resp::line("HELLO 3"), 1);
     for (line, answers) in [
         ("SUBSCRIBE a", 1),
         ("PSUBSCRIBE a*", 1),
@@ -168,7 +131,7 @@ fn transcript_in_resp3_is_that_of_one_server() {
     ] {
         check(&mut oracle, line, answers);
     }
-    oracle.skip(&command("HELLO 2"), 1);
+    oracle.skip(&resp::line("HELLO 2"), 1);
     check(&mut oracle, "GET x", 1);
     publish(&mut oracle, listen, "PUBLISH b hi", 1);
 }
@@ -289,12 +252,12 @@ fn message_reaches_every_subscriber_of_a_pool_once() {
 
 #[test]
 fn message_reaches_every_subscriber_of_a_redis_cluster_once() {
-    let slots = Slots::start();
+    let slots = Front::start(Cluster::start(3), "");
     deliver_to_all(&slots.listen, "subscribe", "PUBLISH");
     deliver_to_all(&slots.listen, "ssubscribe", "SPUBLISH");
     // Channels of several slots in one request, which Redis Cluster itself refuses.
     let mut client = Raw::connect(&slots.listen);
-    client.send(&command("SSUBSCRIBE a b c"));
+    client.send(&resp::line("SSUBSCRIBE a b c"));
     for (name, count) in [("a", ":1"), ("b", ":2"), ("c", ":3")] {
         assert_eq!(frame(&mut client), array('*', &["ssubscribe", name, count]));
     }
@@ -319,7 +282,7 @@ fn pushes_come_between_replies_and_never_inside_one() {
     let mut client = pool.client();
     assert_eq!(client.ask(&format!("SET k {value}")), "+OK");
     assert!(client.ask("HELLO 3").starts_with('%'));
-    client.send(&command("SUBSCRIBE a"));
+    client.send(&resp::line("SUBSCRIBE a"));
     assert_eq!(frame(&mut client), array('>', &["subscribe", "a", ":1"]));
     let listen = pool.listen.clone();
     let publishing = thread::spawn(move || {
@@ -330,7 +293,7 @@ fn pushes_come_between_replies_and_never_inside_one() {
     });
     let mut writer = client.writer();
     let asking = thread::spawn(move || {
-        let line = command("GET k").repeat(300);
+        let line = resp::line("GET k").repeat(300);
         std::io::Write::write_all(&mut writer, &line).expect("the connection takes bytes");
     });
     let (mut replies, mut pushes) = (0, 0);

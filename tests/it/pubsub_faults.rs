@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use prism_tests::{cluster::Cluster, definitions, ports, raw::Raw, redis::Redis, wait};
+use prism_tests::{cluster::Cluster, definitions, ports, raw::Raw, redis::Redis, resp, wait};
 
 use crate::{
     pool::{Pool, servers},
-    pubsub::{Slots, array, command, frame, subscribe},
+    pubsub::{array, frame, subscribe},
+    redis_cluster::Front,
 };
 
 /// Longest time between a message and its receipt in a quiet test.
@@ -14,7 +15,7 @@ const SOON: Duration = Duration::from_millis(200);
 
 #[test]
 fn subscription_follows_its_slot() {
-    let slots = Slots::start();
+    let slots = Front::start(Cluster::start(3), "");
     let name = "channel";
     let slot = Cluster::slot(name);
     let (mut shard, mut plain) = (Raw::connect(&slots.listen), Raw::connect(&slots.listen));
@@ -51,7 +52,7 @@ fn subscription_follows_its_slot() {
 
 #[test]
 fn channel_moves_to_another_node_when_its_own_is_gone() {
-    let mut slots = Slots::start();
+    let mut slots = Front::start(Cluster::start(3), "");
     let name = "channel";
     let owner = slots.cluster.first_owner(Cluster::slot(name));
     let (mut client, mut pattern) = (Raw::connect(&slots.listen), Raw::connect(&slots.listen));
@@ -118,7 +119,7 @@ fn subscriber_that_does_not_read_is_closed_and_no_other() {
     subscribe(&mut slow, "subscribe", "a");
     subscribe(&mut quick, "subscribe", "a");
     let payload = "p".repeat(64 * 1024);
-    let line = command(&format!("PUBLISH a {payload}"));
+    let line = resp::line(&format!("PUBLISH a {payload}"));
     let expected = array('*', &["message", "a", &payload]);
     let mut publisher = pool.client();
     let mut sent = 0;
@@ -153,10 +154,12 @@ fn sessions_that_come_and_go_leave_nothing_upstream() {
             1 => subscribe(&mut client, "psubscribe", &name),
             2 => subscribe(&mut client, "ssubscribe", &name),
             // Gone before the confirmation.
-            _ => client.send(&command(&format!("SUBSCRIBE {name} x{number} y{number}"))),
+            _ => client.send(&resp::line(&format!(
+                "SUBSCRIBE {name} x{number} y{number}"
+            ))),
         }
         if number % 8 == 0 {
-            client.send(&command("UNSUBSCRIBE"));
+            client.send(&resp::line("UNSUBSCRIBE"));
             assert_eq!(
                 frame(&mut client),
                 array('*', &["unsubscribe", &name, ":0"])
@@ -208,7 +211,7 @@ fn names_move_to_an_endpoint_that_joins() {
     let (mut client, mut pattern) = (pool.client(), pool.client());
     // The beginning of a name spreads more than its end.
     let names: Vec<_> = (0..40).map(|number| format!("{number}-name")).collect();
-    client.send(&command(&format!("SUBSCRIBE {}", names.join(" "))));
+    client.send(&resp::line(&format!("SUBSCRIBE {}", names.join(" "))));
     for _ in &names {
         frame(&mut client);
     }
@@ -270,7 +273,7 @@ fn pool_that_is_gone_leaves_no_connection() {
 #[test]
 fn shard_channel_follows_the_replica_that_takes_over() {
     let cluster = Cluster::start_with(3, 3, Duration::from_secs(2));
-    let mut slots = Slots::start_with(cluster, "read_timeout = 20000");
+    let mut slots = Front::start(cluster, "read_timeout = 20000");
     let name = "channel";
     let owner = slots.cluster.first_owner(Cluster::slot(name));
     let mut client = Raw::connect(&slots.listen);

@@ -1,23 +1,13 @@
 //! Commands of several keys and scripts: served where their keys meet, refused where they do not.
 
-use prism_tests::{
-    cluster::Cluster, definitions, oracle::Oracle, ports, programs::DataPlane, raw::Raw,
-    redis::Redis, wait,
-};
+use prism_tests::{cluster::Cluster, definitions::tagged, oracle::Oracle, redis::Redis};
 
-use crate::pool::Pool;
+use crate::{pool::Pool, redis_cluster::Front};
 
 /// Requests whose keys are found by counts, words and options; `@` stands for a hash tag.
 const LINES: &str = include_str!("../vectors/redis/together.txt");
 
 const CROSSSLOT: &str = "-CROSSSLOT Keys in request don't hash to the same slot";
-
-fn lines(tag: &str) -> Vec<String> {
-    let lines = LINES
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.replace('@', tag)).collect()
-}
 
 fn check_lines(oracle: &mut Oracle) {
     for tag in [
@@ -29,7 +19,7 @@ fn check_lines(oracle: &mut Oracle) {
         "{user:333}",
         "{tag}",
     ] {
-        for line in lines(tag) {
+        for line in tagged(LINES, tag) {
             oracle.check_words(&line);
         }
     }
@@ -46,20 +36,13 @@ fn keys_that_meet_are_served_by_a_pool_as_by_one_server() {
 
 #[test]
 fn keys_that_meet_are_served_by_a_redis_cluster_as_by_one_server() {
-    let cluster = Cluster::start(3);
-    let listen = ports::free_addr();
-    let text = definitions::cluster("slots", "redis_cluster", &listen, &cluster.seeds(), "");
-    let _data_plane = DataPlane::bootstrap(&text);
-    wait::until("all slots are served", wait::LIMIT, || {
-        let mut client = Raw::connect(&listen);
-        ["a", "bc", "def"]
-            .iter()
-            .all(|key| client.ask(&format!("GET {key}")) == "$-1")
-    });
-    let mut oracle = Oracle::new(&listen);
+    let front = Front::start(Cluster::start(3), "");
+    let mut oracle = Oracle::new(&front.listen);
     for tag in ["{a}", "{bc}", "{def}"] {
         // A Redis Cluster has its own words for sorting by other keys.
-        let lines = lines(tag).into_iter().filter(|line| !line.contains('*'));
+        let lines = tagged(LINES, tag)
+            .into_iter()
+            .filter(|line| !line.contains('*'));
         for line in lines {
             oracle.check_words(&line);
         }

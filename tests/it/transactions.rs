@@ -2,7 +2,15 @@
 
 use std::thread;
 
-use prism_tests::{cluster::Cluster, is_long, oracle::Oracle, raw::Raw, redis::Redis, resp};
+use prism_tests::{
+    cluster::Cluster,
+    definitions::tagged,
+    is_long,
+    oracle::Oracle,
+    raw::Raw,
+    redis::Redis,
+    resp::{self, pipeline, text},
+};
 
 use crate::{pool::Pool, redis_cluster::Front};
 
@@ -11,26 +19,11 @@ const LINES: &str = include_str!("../vectors/redis/transactions.txt");
 const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.";
 const CROSSSLOT: &str = "-CROSSSLOT Keys in request don't hash to the same slot";
 
-fn lines(tag: &str) -> Vec<String> {
-    let lines = LINES
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.replace('@', tag)).collect()
-}
-
-/// Requests that travel together.
-pub(crate) fn pipeline(lines: &[impl AsRef<str>]) -> Vec<u8> {
-    lines
-        .iter()
-        .flat_map(|line| resp::command(&line.as_ref().split_whitespace().collect::<Vec<_>>()))
-        .collect()
-}
-
 /// Asks for the same transactions one line at a time, and all at once, in both dialects.
 fn check_lines(listen: &str) {
     let mut oracle = Oracle::new(listen);
     for tag in ["{a}", "{bc}", "{def}", "{x1}", "{user:333}"] {
-        for line in lines(tag) {
+        for line in tagged(LINES, tag) {
             oracle.check_words(&line);
         }
     }
@@ -41,7 +34,7 @@ fn check_lines(listen: &str) {
     ] {
         oracle.skip(&pipeline(&[dialect]), 1);
         // RESET would end the dialect.
-        let lines: Vec<_> = lines(tag)
+        let lines: Vec<_> = tagged(LINES, tag)
             .into_iter()
             .filter(|line| line != "RESET")
             .collect();
@@ -192,11 +185,6 @@ fn transaction_is_one_clients_own_and_runs_alone() {
         }
     });
     assert_eq!(other.ask("GET a"), "$3\r\none");
-}
-
-/// A reply without its line end.
-pub(crate) fn text(reply: &[u8]) -> String {
-    String::from_utf8_lossy(reply).trim_end().to_owned()
 }
 
 #[test]

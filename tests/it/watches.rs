@@ -1,12 +1,15 @@
 //! WATCH: a transaction runs only if what it stands on is as it was, or answers that it is not.
 
-use prism_tests::{cluster::Cluster, oracle::Oracle, programs::DataPlane, redis::Redis, wait};
-
-use crate::{
-    pool::Pool,
-    redis_cluster::Front,
-    transactions::{pipeline, pool, text},
+use prism_tests::{
+    cluster::Cluster,
+    oracle::Oracle,
+    programs::DataPlane,
+    redis::Redis,
+    resp::{pipeline, text},
+    wait,
 };
+
+use crate::{pool::Pool, redis_cluster::Front, transactions::pool};
 
 #[test]
 fn watched_keys_are_watched_as_by_one_server() {

@@ -26,15 +26,22 @@ pub fn redis(name: &str, listen: &str, servers: &[String], more: &str) -> String
     cluster(name, "redis", listen, servers, more)
 }
 
+/// The lines of a transcript whose keys hold `@` where a hash tag, `tag`, is to stand.
+pub fn tagged(text: &str, tag: &str) -> Vec<String> {
+    lines(text).map(|line| line.replace('@', tag)).collect()
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
 /// The commands of a transcript: words and `"…"` with escapes; words that start with `@` are keys, given `prefix`.
 ///
 /// # Panics
 /// When a line is broken.
 pub fn transcript(text: &str, prefix: &str) -> Vec<Vec<Vec<u8>>> {
-    text.lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| words(line, prefix))
-        .collect()
+    lines(text).map(|line| words(line, prefix)).collect()
 }
 
 fn words(line: &str, prefix: &str) -> Vec<Vec<u8>> {

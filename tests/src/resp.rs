@@ -12,6 +12,24 @@ pub fn command<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     out
 }
 
+/// A request of the words of `line`.
+pub fn line(line: &str) -> Vec<u8> {
+    command(&line.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Requests that travel together, a line each.
+pub fn pipeline(lines: &[impl AsRef<str>]) -> Vec<u8> {
+    lines
+        .iter()
+        .flat_map(|words| line(words.as_ref()))
+        .collect()
+}
+
+/// A reply without its line end, for people.
+pub fn text(reply: &[u8]) -> String {
+    String::from_utf8_lossy(reply).trim_end().to_owned()
+}
+
 /// A bulk string.
 pub fn bulk(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let bytes = bytes.as_ref();
