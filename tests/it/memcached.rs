@@ -329,7 +329,7 @@ fn quiet_commands_leave_others_in_step() {
 
 #[test]
 fn neighbouring_gets_are_answered_each_by_its_own() {
-    for more in ["", "join_gets = false"] {
+    for more in ["", "join_gets = false", "multi_key_policy = \"miss\""] {
         let mut pool = Pool::start_with(3, more);
         for number in 0..100 {
             let value = "v".repeat(number % 7);

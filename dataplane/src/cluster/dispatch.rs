@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     inflight::{Deferred, Finish, Merge, Piece, Replies, Table, Ticket, Wish},
-    protocol::memcache::binary::write_failure,
     upstream::{Expect, Kind, Nanos, Pending, Refusal},
 };
 
@@ -230,17 +229,6 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Sends a request that stands for several, always in parts; returns whether all of its keys have a place.
-    ///
-    /// Nothing is begun when a key has no place.
-    pub fn join(&mut self, request: Divisible<'_>, call: Call) -> bool {
-        let Ok(mut portions) = self.portions(request.keys) else {
-            return false;
-        };
-        self.send_parts(&mut portions, Missing::default(), &request, call);
-        true
-    }
-
     fn send_parts(
         &mut self,
         portions: &mut [Portion],
@@ -400,13 +388,8 @@ impl<'a> Batch<'a> {
     /// Answers a request with an error of the proxy's own.
     pub fn fail(&mut self, wish: Wish, error: &CallError) {
         let text = self.told(error);
-        match wish {
-            Wish::Packet { opcode, opaque } => self
-                .replies()
-                .answer(|out| write_failure(out, opcode, opaque, &text)),
-            Wish::Reply => self.replies().answer(|out| out.extend_from_slice(&text)),
-            Wish::Silence => {}
-        }
+        let sequence = self.replies().begin(wish);
+        self.replies().settle(sequence, 0, Piece::Borrowed(&text));
     }
 
     /// Counts an error of the proxy's own and returns what clients are told.

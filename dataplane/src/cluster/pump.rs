@@ -166,12 +166,11 @@ impl Pump {
     ) -> Result<(), Loss> {
         let mut table = self.cluster.table.borrow_mut();
         let target = Rc::clone(connection.target());
-        let mut position = 0;
         let mut replies = 0;
-        while let Some((pending, reply, outbox)) = connection.next_reply(fresh, &mut position)? {
+        let result = connection.take_replies(fresh, |pending, reply, outbox| {
             replies += 1;
             if pending.ticket.is_nobody() {
-                continue;
+                return;
             }
             let elapsed = now.saturating_sub(pending.queued);
             self.cluster
@@ -184,26 +183,26 @@ impl Pump {
                 _ => None,
             };
             if let Some(error) = error
-                && let Some(item) = Redirected::of(&self.cluster, &pending, error, outbox, &target)
+                && let Some(item) = Redirected::of(&self.cluster, pending, error, outbox, &target)
             {
                 if let Some(replies) = table.get(pending.ticket) {
                     replies.hold();
                 }
                 redirected.push(item);
-                continue;
+                return;
             }
             if self.cluster.observer.slow.is_slow(elapsed) {
-                answer::note_slow(&self.cluster, &pending, elapsed, outbox);
+                answer::note_slow(&self.cluster, pending, elapsed, outbox);
             }
             let reply = match pending.expect {
                 Expect::Block(_) => block::last(reply),
                 _ => reply,
             };
             table.settle(pending.ticket, reply);
-        }
+        });
         self.metrics.replies_total.add(replies);
         self.cluster.metrics.requests_total.add(replies);
-        Ok(())
+        result
     }
 
     /// Writes what is queued, once a look at the sockets brings no more.

@@ -45,12 +45,6 @@ impl Protocol for Detect {
         }
     }
 
-    fn end_batch(&mut self, batch: &mut Batch<'_>) {
-        if let Some(spoken) = &mut self.spoken {
-            spoken.end_batch(batch);
-        }
-    }
-
     fn shrink(&mut self) {
         if let Some(spoken) = &mut self.spoken {
             spoken.shrink();

@@ -7,7 +7,7 @@ use base64::{
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{gets::Gets, stats::write_stats};
+use super::stats::write_stats;
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible},
     downstream::session::{Next, Protocol},
@@ -20,7 +20,7 @@ use crate::{
         },
         message::{PartErrors, Progress, Span, bytes_of},
     },
-    upstream::Expect,
+    upstream::{Expect, Get},
 };
 
 /// Sent behind a quiet request: its answer tells that no other will come.
@@ -41,7 +41,6 @@ pub(super) struct Memcache {
     swallow: usize,
     /// A request is being thrown away.
     is_swallowing: bool,
-    gets: Gets,
 }
 
 impl Memcache {
@@ -50,7 +49,6 @@ impl Memcache {
             decoder: RequestDecoder::new(cluster.settings_ref().limits),
             swallow: 0,
             is_swallowing: false,
-            gets: Gets::default(),
         }
     }
 
@@ -61,6 +59,7 @@ impl Memcache {
             Class::Refused => refuse(batch, command.refusal),
             Class::Everywhere => self.send_everywhere(request.bytes(), batch),
             Class::Meta | Class::MetaStorage => self.forward_meta(command, request, batch),
+            Class::Retrieval if self.decoder.keys().len() == 1 => self.get(command, request, batch),
             Class::Retrieval | Class::TouchRetrieval => self.retrieve(command, request, batch),
             Class::Keyed | Class::Storage => self.forward(command, request, batch),
         }
@@ -160,6 +159,26 @@ impl Memcache {
         );
     }
 
+    /// Asks for the value of one key, together with neighbours who do.
+    fn get(&self, command: &Command, request: Piece<'_>, batch: &mut Batch<'_>) {
+        let Some(key) = self.decoder.keys().first() else {
+            return refuse(batch, b"ERROR\r\n");
+        };
+        let settings = batch.cluster().settings_ref();
+        let key = bytes_of(request.bytes(), key);
+        let call = Call {
+            expect: Expect::Value(Get {
+                key: u8::try_from(key.len()).expect("the longest key has 250 bytes"),
+                with_cas: command.name == "gets",
+                is_alone: !settings.join_gets,
+            }),
+            wish: Wish::Value(settings.part_errors),
+            is_write: false,
+        };
+        drop(settings);
+        batch.forward(key, Piece::Borrowed(key), call);
+    }
+
     fn retrieve(&self, command: &'static Command, request: Piece<'_>, batch: &mut Batch<'_>) {
         let call = Call {
             expect: Expect::Values,
@@ -221,22 +240,8 @@ impl Protocol for Memcache {
             return Next::Continue;
         }
         match self.decoder.located() {
-            Located::Command(command) => {
-                let settings = batch.cluster().settings_ref();
-                let (join_gets, errors) = (settings.join_gets, settings.part_errors);
-                drop(settings);
-                if let ("get", [key]) = (command.name, self.decoder.keys())
-                    && join_gets
-                    && errors == PartErrors::Fail
-                {
-                    self.gets.add(bytes_of(request.bytes(), key), batch);
-                    return Next::Continue;
-                }
-                self.gets.send(batch);
-                self.run(command, request, batch)
-            }
+            Located::Command(command) => self.run(command, request, batch),
             Located::Refused { reply, swallow } => {
-                self.gets.send(batch);
                 self.swallow = swallow;
                 refuse(batch, reply);
                 Next::Continue
@@ -244,13 +249,8 @@ impl Protocol for Memcache {
         }
     }
 
-    fn end_batch(&mut self, batch: &mut Batch<'_>) {
-        self.gets.send(batch);
-    }
-
     fn shrink(&mut self) {
         self.decoder.shrink();
-        self.gets = Gets::default();
     }
 }
 

@@ -8,7 +8,6 @@ mod blocking;
 mod broadcast;
 mod detect;
 mod explain;
-mod gets;
 mod keyless;
 mod listener;
 mod local;

@@ -44,9 +44,6 @@ pub trait Protocol {
     /// Serves the request that was just decoded; one that has to wait is served again later, from its bytes.
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next;
 
-    /// Sends what was kept back for requests that might follow; called at the end of each batch.
-    fn end_batch(&mut self, _batch: &mut Batch<'_>) {}
-
     /// Returns whether the client has lost the right to be here, and leaves as soon as it is quiet.
     fn is_dismissed(&mut self, _cluster: &ClusterWorker) -> bool {
         false
@@ -222,13 +219,11 @@ impl Session {
                     }
                 },
                 Err(last_words) => {
-                    self.protocol.end_batch(&mut batch);
                     batch.answer(|out| out.extend_from_slice(&last_words));
                     break true;
                 }
             }
         };
-        self.protocol.end_batch(&mut batch);
     }
 
     /// Serves what was held, once it may go on.

@@ -79,6 +79,15 @@ impl ByteQueue {
         self.end += added as u64;
     }
 
+    /// Takes back the last `count` bytes, which one push of a copy must have put there.
+    pub fn retract(&mut self, count: usize) {
+        if let Some(Segment::Copied(tail)) = self.segments.back_mut() {
+            let before = tail.len();
+            tail.truncate(before.saturating_sub(count));
+            self.end -= (before - tail.len()) as u64;
+        }
+    }
+
     /// Appends `bytes` without copying them when they are large.
     pub fn push_shared(&mut self, bytes: Bytes) {
         if bytes.len() < LARGE {

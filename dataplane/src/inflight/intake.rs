@@ -26,6 +26,14 @@ impl<'a> Piece<'a> {
         }
     }
 
+    /// Returns the `len` bytes of the message from `at` on, in the same memory where they are many.
+    pub fn part(&self, at: usize, len: usize) -> Piece<'_> {
+        match self {
+            Self::Shared(bytes) if len >= LARGE => Piece::Shared(bytes.slice(at..at + len)),
+            _ => Piece::Borrowed(self.bytes().get(at..at + len).unwrap_or_default()),
+        }
+    }
+
     /// Returns the message.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -53,7 +53,7 @@ impl Decoder {
                 let expect = match expect {
                     Expect::Meta => memcache::reply::Expect::Meta,
                     Expect::Quiet => memcache::reply::Expect::Quiet,
-                    Expect::Values => memcache::reply::Expect::Retrieval,
+                    Expect::Value(_) | Expect::Values => memcache::reply::Expect::Retrieval,
                     _ => memcache::reply::Expect::Line,
                 };
                 decoder

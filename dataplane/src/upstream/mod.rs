@@ -23,7 +23,7 @@ pub use ejection::{Detector, may_eject};
 pub use kind::Kind;
 pub use lease::Lease;
 pub use pending::{
-    Bounds, Expect, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
+    Bounds, Expect, Get, Loss, Pending, QueueLimits, Refusal, Target, Unsent, Wire, nanos,
 };
 pub use probe::{ask, probe};
 pub use stream::Stream;

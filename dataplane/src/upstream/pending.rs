@@ -33,8 +33,28 @@ pub enum Expect {
     Packet,
     /// One Redis reply.
     Redis,
+    /// The value of one key, or nothing; the request is the key, and neighbours travel as one.
+    Value(Get),
     /// The values of a Memcached retrieval, up to `END`.
     Values,
+}
+
+/// A `get` or `gets` of one key of Memcached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Get {
+    /// Bytes of the key.
+    pub key: u8,
+    /// The value's unique number is wanted too: it is a `gets`.
+    pub with_cas: bool,
+    /// It may not travel with others.
+    pub is_alone: bool,
+}
+
+impl Get {
+    /// Returns whether it may travel with another.
+    pub fn joins(self, other: Self) -> bool {
+        self.with_cas == other.with_cas && !self.is_alone && !other.is_alone
+    }
 }
 
 /// A request that waits for its reply.

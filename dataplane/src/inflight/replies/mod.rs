@@ -14,9 +14,15 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{Bell, ByteQueue, Cancel, Merge, Piece, Subscribed};
-use crate::protocol::memcache::binary::{is_packet, write_failure};
+use crate::protocol::{
+    memcache::binary::{is_packet, write_failure},
+    message::PartErrors,
+};
 
 mod stash;
+mod wish;
+
+pub use wish::Wish;
 
 /// Replies of one session, by sequence number.
 #[derive(Debug, Default)]
@@ -88,27 +94,13 @@ enum Slot {
     },
     Silent,
     Split(Box<Merge>),
+    /// Waits for a value of Memcached, or nothing, which get their last line; so do errors that count as nothing.
+    Value(PartErrors),
     Waiting,
 }
 
 /// Size from which on a stash is tidied, in bytes.
 const STASH: usize = 64 * 1024;
-
-/// What a request wants of its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// It goes to the client as a packet of Memcached's binary protocol; words become one.
-    Packet {
-        /// The operation that is answered.
-        opcode: u8,
-        /// What the request had there.
-        opaque: u32,
-    },
-    /// It goes to the client.
-    Reply,
-    /// It is dropped.
-    Silence,
-}
 
 impl Replies {
     /// Takes a place in the order and returns its sequence number.
@@ -116,6 +108,7 @@ impl Replies {
         self.push(match wish {
             Wish::Packet { opcode, opaque } => Slot::Packet { opcode, opaque },
             Wish::Reply if !self.is_muted => Slot::Waiting,
+            Wish::Value(errors) => Slot::Value(errors),
             Wish::Reply | Wish::Silence => Slot::Silent,
         })
     }
@@ -151,10 +144,7 @@ impl Replies {
             return;
         }
         // Replies are put out whole, so that what is there ends between two of them.
-        match message {
-            Piece::Borrowed(bytes) => self.out.push(bytes),
-            Piece::Shared(bytes) => self.out.push_shared(bytes),
-        }
+        self.put(message);
     }
 
     /// Returns whether the session is subscribed to anything.
@@ -182,11 +172,24 @@ impl Replies {
                 write_failure(&mut packet, opcode, opaque, reply.bytes());
                 return self.settle(sequence, part, Piece::Borrowed(&packet));
             }
-            Slot::Waiting if index == 0 => {
-                match reply {
-                    Piece::Borrowed(bytes) => self.out.push(bytes),
-                    Piece::Shared(bytes) => self.out.push_shared(bytes),
+            Slot::Value(errors) => {
+                let (reply, end) = wish::value(reply, *errors);
+                if index == 0 {
+                    self.put(reply);
+                    self.out.push(end);
+                    self.pop();
+                } else {
+                    let start = self.stash.len();
+                    self.stash.extend_from_slice(reply.bytes());
+                    self.stash.extend_from_slice(end);
+                    let ready = self.stashed_from(start);
+                    if let Some(slot) = self.slots.get_mut(index) {
+                        *slot = ready;
+                    }
                 }
+            }
+            Slot::Waiting if index == 0 => {
+                self.put(reply);
                 self.pop();
             }
             Slot::Waiting => {
@@ -394,6 +397,13 @@ impl Replies {
         sequence
     }
 
+    fn put(&mut self, bytes: Piece<'_>) {
+        match bytes {
+            Piece::Borrowed(bytes) => self.out.push(bytes),
+            Piece::Shared(bytes) => self.out.push_shared(bytes),
+        }
+    }
+
     fn pop(&mut self) {
         self.slots.pop_front();
         self.head = self.head.wrapping_add(1);
@@ -412,7 +422,11 @@ impl Replies {
                     self.out.push_shared(std::mem::take(&mut **bytes));
                 }
                 Slot::Nothing => {}
-                Slot::Packet { .. } | Slot::Silent | Slot::Split(_) | Slot::Waiting => break,
+                Slot::Packet { .. }
+                | Slot::Silent
+                | Slot::Split(_)
+                | Slot::Value(_)
+                | Slot::Waiting => break,
             }
             self.pop();
         }

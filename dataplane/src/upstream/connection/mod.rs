@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod deadline;
+mod joined;
 mod queue;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>>>>;
@@ -51,6 +52,8 @@ pub struct Connection {
     outbox: ByteQueue,
     written: u64,
     fifo: VecDeque<Pending>,
+    /// Those of the last get in the outbox.
+    keys: joined::Keys,
     intake: Intake,
     decoder: Decoder,
     max_reply: Limits,
@@ -84,6 +87,7 @@ impl Connection {
             outbox: ByteQueue::default(),
             written: 0,
             fifo: VecDeque::new(),
+            keys: joined::Keys::default(),
             intake: Intake::default(),
             decoder: Decoder::new(wire, max_reply),
             max_reply,
@@ -159,49 +163,51 @@ impl Connection {
         Poll::Ready(Ok(count))
     }
 
-    /// Returns the next reply of what was read, with its request and the outbox that still holds the request's bytes.
+    /// Gives the replies in what was read to `each`, in order, with their requests and the outbox that still holds the
+    /// requests' bytes; the rest of an incomplete one is kept.
     ///
     /// # Errors
     /// [`Loss::Malformed`] when the endpoint breaks the protocol or sends what nobody asked for.
-    pub fn next_reply<'a>(
-        &'a mut self,
-        fresh: &'a [u8],
-        position: &mut usize,
-    ) -> Result<Option<(Pending, Piece<'a>, &'a ByteQueue)>, Loss> {
-        let Some(pending) = self.fifo.front().copied() else {
-            if *position < fresh.len() {
-                return Err(Loss::unasked(&fresh[*position..]));
-            }
-            return Ok(None);
-        };
-        if pending.start >= self.written && *position < fresh.len() {
+    pub fn take_replies(
+        &mut self,
+        fresh: &[u8],
+        mut each: impl FnMut(&Pending, Piece<'_>, &ByteQueue),
+    ) -> Result<(), Loss> {
+        let mut position = 0;
+        loop {
+            let unread = fresh.get(position..).unwrap_or_default();
+            let first = self.fifo.front().copied();
             // Not a byte of the request was written: taking this for its reply would shift all that follow.
-            return Err(Loss::unasked(&fresh[*position..]));
-        }
-        let decoder = &mut self.decoder;
-        let piece = self.intake.next(fresh, position, |bytes| {
-            decoder.decode(bytes, pending.expect)
-        })?;
-        let Some(piece) = piece else {
-            return Ok(None);
-        };
-        self.fifo.pop_front();
-        if !self.is_proven {
-            self.is_proven = true;
-            self.backoff.reset();
-        }
-        let piece = match pending.expect {
-            Expect::Quiet => {
-                let len = without_barrier(piece.bytes());
-                piece.first(len)
+            let Some(pending) = first.filter(|first| first.start < self.written) else {
+                return match unread.is_empty() {
+                    true => Ok(()),
+                    false => Err(Loss::unasked(unread)),
+                };
+            };
+            let decoder = &mut self.decoder;
+            let piece = self.intake.next(fresh, &mut position, |bytes| {
+                decoder.decode(bytes, pending.expect)
+            })?;
+            let Some(piece) = piece else {
+                return Ok(());
+            };
+            if !self.is_proven {
+                self.is_proven = true;
+                self.backoff.reset();
             }
-            Expect::QuietPacket => {
-                let len = binary::without_barrier(piece.bytes());
-                piece.first(len)
-            }
-            _ => piece,
-        };
-        Ok(Some((pending, piece, &self.outbox)))
+            let whole = piece.bytes().len();
+            let len = match pending.expect {
+                Expect::Value(_) => {
+                    joined::give_each(&mut self.fifo, &self.outbox, &piece, &mut each)?;
+                    continue;
+                }
+                Expect::Quiet => without_barrier(piece.bytes()),
+                Expect::QuietPacket => binary::without_barrier(piece.bytes()),
+                _ => whole,
+            };
+            self.fifo.pop_front();
+            each(&pending, piece.first(len), &self.outbox);
+        }
     }
 
     /// Gives back the bytes of requests that were answered.

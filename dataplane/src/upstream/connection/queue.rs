@@ -11,7 +11,8 @@ use crate::{
 impl Connection {
     /// Queues a request and wakes the pump.
     ///
-    /// `pending.start` and `pending.len` are filled in here. Cancel safe.
+    /// `pending.start` and `pending.len` are filled in here; those of gets that travel as one begin together. Cancel
+    /// safe.
     ///
     /// # Errors
     /// [`Refusal`] at once when the endpoint is down or a bound is reached; nothing is queued then.
@@ -22,7 +23,10 @@ impl Connection {
         now: Nanos,
     ) -> Result<(), Refusal> {
         self.admit(request.bytes().len(), now)?;
-        self.push(request, pending, now);
+        match pending.expect {
+            Expect::Value(get) => self.push_get(request.bytes(), get, pending, now),
+            _ => self.push(request, pending, now),
+        }
         Ok(())
     }
 
@@ -55,6 +59,11 @@ impl Connection {
             Piece::Borrowed(bytes) => self.outbox.push(bytes),
             Piece::Shared(bytes) => self.outbox.push_shared(bytes),
         }
+        self.await_reply(start, len, pending, now);
+    }
+
+    /// Notes that a request lies in the outbox.
+    pub(super) fn await_reply(&mut self, start: u64, len: u32, pending: Pending, now: Nanos) {
         if self.fifo.is_empty() {
             // Nothing was to come or to go before.
             self.progressed = self.progressed.max(now);

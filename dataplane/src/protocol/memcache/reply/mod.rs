@@ -8,6 +8,9 @@ use super::request::number;
 /// Longest line an endpoint may send.
 const MAX_LINE: usize = 8192;
 
+/// The line that ends values.
+pub const END: &[u8] = b"END\r\n";
+
 /// What was asked, and so how the reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -135,7 +138,7 @@ impl ReplyDecoder {
     }
 
     fn check_last(&self, expect: Expect, line: &[u8]) -> Result<(), ReplyError> {
-        let is_end = line == b"END\r\n";
+        let is_end = line == END;
         let is_sound = match expect {
             Expect::Line | Expect::Meta => line.len() > 2 && line.ends_with(b"\r\n") && !is_end,
             // One that does not know meta requests calls the barrier an error too.

@@ -54,29 +54,6 @@ pub fn merge(out: &mut Vec<u8>, raw: &[u8], keys: &[Span], parts: &[Part<'_>], e
     }
 }
 
-/// Appends a reply for each of the `keys`, in their order: its value and `END`, or the error its part ended with.
-pub fn merge_each(out: &mut Vec<u8>, raw: &[u8], keys: &[Span], parts: &[Part<'_>]) {
-    let mut answers: Vec<(&[u8], Option<&[u8]>)> = vec![(&[], None); keys.len()];
-    for part in parts {
-        let error = error_line(part.reply);
-        let mut found = values(part.reply).peekable();
-        for index in part.indexes.iter().map(|index| *index as usize) {
-            let key = keys.get(index).map(|span| bytes_of(raw, span));
-            let value = found.next_if(|value| Some(value.key) == key);
-            if let Some(answer) = answers.get_mut(index) {
-                *answer = match value {
-                    Some(value) => (value.block, None),
-                    None => (&[], error),
-                };
-            }
-        }
-    }
-    for (block, error) in answers {
-        out.extend_from_slice(block);
-        out.extend_from_slice(error.unwrap_or(b"END\r\n"));
-    }
-}
-
 /// Appends the one answer of a line that every endpoint got: the first that is no `OK`, else `OK`.
 pub fn merge_oks(out: &mut Vec<u8>, parts: &[Part<'_>]) {
     let other = parts.iter().find(|part| part.reply != b"OK\r\n");

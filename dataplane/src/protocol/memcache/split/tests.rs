@@ -87,26 +87,3 @@ fn noreply_is_taken_off_the_line_only() {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
-
-#[test]
-fn joined_gets_are_answered_each_by_its_own() {
-    let raw = b"abcad";
-    let keys: Vec<Span> = (0..5).map(|at| at..at + 1).collect();
-    let parts = [
-        Part {
-            indexes: &[0, 2, 3],
-            reply: b"VALUE a 0 1\r\n1\r\nVALUE a 0 1\r\n1\r\nEND\r\n",
-        },
-        Part {
-            indexes: &[1, 4],
-            reply: b"VALUE b 0 1\r\n2\r\nSERVER_ERROR gone\r\n",
-        },
-    ];
-    let mut out = Vec::new();
-    merge_each(&mut out, raw, &keys, &parts);
-    let expected: &[u8] = b"VALUE a 0 1\r\n1\r\nEND\r\nVALUE b 0 1\r\n2\r\nEND\r\nEND\r\nVALUE a 0 1\r\n1\r\nEND\r\nSERVER_ERROR gone\r\n";
-    assert_eq!(
-        String::from_utf8_lossy(&out),
-        String::from_utf8_lossy(expected)
-    );
-}
