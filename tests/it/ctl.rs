@@ -57,7 +57,6 @@ fn keys_of_a_later_version_are_refused_by_name() {
         "redis_db = 3",
         "read_policy = \"replica\"",
         "client_cache = { enabled = true }",
-        "on_readmit = \"flush\"",
         "backup_request = { enabled = true }",
     ];
     for key in keys {

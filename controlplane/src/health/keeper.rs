@@ -51,6 +51,7 @@ pub async fn run(rounds: Rounds) {
             },
             Some(observed) = keeper.rounds.reports.recv() => keeper.observed(&observed),
             Some(done) = keeper.probes.join_next_with_id() => keeper.probed(done),
+            Some(done) = keeper.flushes.join_next_with_id() => keeper.flushed(done),
             Some(done) = keeper.refreshes.join_next_with_id() => keeper.refreshed(done),
             _ = ending.wait_for(|ending| *ending) => return,
             _ = ticks.tick() => keeper.tick(),
@@ -58,7 +59,7 @@ pub async fn run(rounds: Rounds) {
     }
 }
 
-type Done<T> = Result<(Id, T), JoinError>;
+pub(super) type Done<T> = Result<(Id, T), JoinError>;
 
 /// Everything that is watched, and what is on its way.
 pub(super) struct Keeper {
@@ -67,6 +68,8 @@ pub(super) struct Keeper {
     pub(super) watched: BTreeMap<Arc<str>, Watched>,
     probes: JoinSet<(Probe, Checked)>,
     probing: HashMap<Id, EndpointName>,
+    pub(super) flushes: JoinSet<Result<(), String>>,
+    pub(super) flushing: HashMap<Id, EndpointName>,
     refreshes: JoinSet<Vec<Result<View, String>>>,
     refreshing: HashMap<Id, (Arc<str>, u64)>,
     notices: Notices,
@@ -88,6 +91,8 @@ impl Keeper {
             watched: BTreeMap::new(),
             probes: JoinSet::new(),
             probing: HashMap::new(),
+            flushes: JoinSet::new(),
+            flushing: HashMap::new(),
             refreshes: JoinSet::new(),
             refreshing: HashMap::new(),
             notices: Notices::default(),
@@ -253,6 +258,7 @@ impl Keeper {
             Notices::happened(&event);
         }
         self.begin_probes(now);
+        self.begin_flushes();
         self.begin_refreshes(now);
         self.publish();
         if self
@@ -320,7 +326,7 @@ impl Keeper {
     }
 }
 
-fn split<T>(done: Done<T>) -> (Id, Option<T>) {
+pub(super) fn split<T>(done: Done<T>) -> (Id, Option<T>) {
     match done {
         Ok((id, result)) => (id, Some(result)),
         Err(error) => (error.id(), None),

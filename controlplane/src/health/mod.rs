@@ -3,6 +3,7 @@
 //! One task, [`run`], owns everything: it follows definitions, begins the probes and refreshes that are due, takes in what data
 //! planes report, has it judged ten times a second and publishes what changed.
 
+mod flush;
 mod follow;
 mod keeper;
 mod notice;

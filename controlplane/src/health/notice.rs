@@ -81,6 +81,7 @@ fn meaning(alarm: &str) -> &'static str {
         "CONTROL_PLANE_PARTITIONED" => {
             "data planes reach endpoints that the control plane does not, in"
         }
+        "FLUSH_FAILED" => "endpoints that answer stay ejected, for they could not be emptied:",
         "MISCONFIGURED" => "endpoints refuse the credentials of the definition:",
         "OBSERVER_SUSPECT" => "no endpoint answers the control plane, which ejects none, in",
         "PANIC" => "less than half of the endpoints are healthy and ejections are suspended in",

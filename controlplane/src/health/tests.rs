@@ -7,7 +7,7 @@ use std::{
 };
 
 use prism_proto::{
-    model::{CacheType, ClusterSpec, Draft, EndpointAddr, EndpointDraft},
+    model::{CacheType, ClusterSpec, Draft, EndpointAddr, EndpointDraft, OnReadmit},
     pb::{
         admin::v1::EndpointState,
         discovery::v1::{ClusterReport, EndpointHealth, EndpointReport, MovedReport, Report},
@@ -40,6 +40,7 @@ struct World {
     down: BTreeSet<String>,
     nodes: BTreeMap<String, String>,
     views: Vec<Instant>,
+    flushed: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +68,11 @@ impl Prober for Answers {
                 about: About::default(),
             }
         })
+    }
+
+    fn flush(&self, target: Target) -> Answer<Result<(), String>> {
+        self.change(|world| world.flushed.push(target.addr.to_string()));
+        Box::pin(async { Ok(()) })
     }
 
     fn view(&self, target: Target) -> Answer<Result<View, String>> {
@@ -222,6 +228,29 @@ async fn killed_endpoint_is_published_as_ejected_in_time() {
     rig.world.change(|world| world.down.clear());
     rig.until(|verdicts| states(verdicts, "pool") == [Healthy; 3])
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoint_is_emptied_by_the_time_it_is_published_as_healthy() {
+    let mut rig = Rig::start().await;
+    rig.apply(Draft {
+        on_readmit: Some(OnReadmit::Flush),
+        ..pool(3)
+    })
+    .await;
+    sleep(seconds(15)).await;
+    rig.world
+        .change(|world| world.down.insert("10.0.0.2:6379".into()));
+    rig.until(|verdicts| states(verdicts, "pool") == [Healthy, Ejected, Healthy])
+        .await;
+    rig.world.change(|world| {
+        world.down.clear();
+        assert_eq!(world.flushed, [""; 0]);
+    });
+    rig.until(|verdicts| states(verdicts, "pool") == [Healthy; 3])
+        .await;
+    let flushed = rig.world.change(|world| world.flushed.clone());
+    assert_eq!(flushed, ["10.0.0.2:6379"]);
 }
 
 #[tokio::test(start_paused = true)]

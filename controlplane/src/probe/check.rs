@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     About, Answer, Checked, Prober, Role, Target, View,
+    flush::flush,
     nodes::read_nodes,
     reply::{Reply, ReplyError, read_line, read_reply},
 };
@@ -26,16 +27,20 @@ impl Prober for Network {
         Box::pin(check(target))
     }
 
+    fn flush(&self, target: Target) -> Answer<Result<(), String>> {
+        Box::pin(flush(target))
+    }
+
     fn view(&self, target: Target) -> Answer<Result<View, String>> {
         Box::pin(view(target))
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-type Connection = BufReader<Box<dyn Stream>>;
+pub(super) type Connection = BufReader<Box<dyn Stream>>;
 
 async fn check(target: Target) -> Checked {
     let began = Instant::now();
@@ -140,7 +145,7 @@ async fn view(target: Target) -> Result<View, String> {
         .unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
-async fn connect(addr: &EndpointAddr) -> io::Result<Connection> {
+pub(super) async fn connect(addr: &EndpointAddr) -> io::Result<Connection> {
     let stream: Box<dyn Stream> = match addr {
         EndpointAddr::Tcp { host, port } => {
             Box::new(TcpStream::connect((host.as_str(), *port)).await?)
@@ -151,7 +156,7 @@ async fn connect(addr: &EndpointAddr) -> io::Result<Connection> {
 }
 
 /// Presents the credentials; the inner error is what a refusal means.
-async fn authenticate(
+pub(super) async fn authenticate(
     connection: &mut Connection,
     credentials: Option<&Credentials>,
 ) -> Result<Result<(), Outcome>, ReplyError> {
@@ -233,7 +238,7 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Keeps what an endpoint said short enough for lists.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
 

@@ -4,6 +4,7 @@
 //! cluster's nodes say is put together by a [`Tracker`], which is pure.
 
 mod check;
+mod flush;
 mod nodes;
 mod reply;
 mod topology;
@@ -91,6 +92,9 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Prober: Send + Sync {
     /// Asks an endpoint how it is; always answers within the target's timeout.
     fn check(&self, target: Target) -> Answer<Checked>;
+
+    /// Empties an endpoint; always answers within the target's timeout, with what went wrong unless the endpoint said that it was done.
+    fn flush(&self, target: Target) -> Answer<Result<(), String>>;
 
     /// Asks a node of a Redis Cluster for its view; always answers within the target's timeout.
     fn view(&self, target: Target) -> Answer<Result<View, String>>;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prism_proto::model::{OnEjection, Probing};
+use prism_proto::model::{OnEjection, OnReadmit, Probing};
 
 use super::{
     Event, Member,
@@ -71,24 +71,42 @@ impl Case {
         if !clearance.is_abstaining && !self.suspect && !self.in_panic {
             self.eject(clearance, events);
         }
+        // Panic takes no ejection back where that takes an empty endpoint.
+        let is_suspended = self.in_panic && !self.is_emptied();
         for track in self.tracks.values_mut() {
-            track.show(self.in_panic, now);
+            track.show(is_suspended, now);
         }
     }
 
+    /// Whether endpoints are emptied before they return.
+    fn is_emptied(&self) -> bool {
+        self.probing.on_readmit == OnReadmit::Flush
+    }
+
     fn readmit(&mut self, now: Instant, events: &mut Vec<Event>) {
+        let emptied = self.is_emptied();
         for (addr, track) in &mut self.tracks {
-            if track.may_return(&self.probing, now) {
-                track.readmit(now);
-                let (cluster, endpoint) = (Arc::clone(&self.name), Arc::clone(addr));
-                events.push(Event::Readmitted { cluster, endpoint });
+            if !track.may_return(&self.probing, now) {
+                continue;
             }
+            if emptied && !track.emptying.is_done(now) {
+                track.emptying.want(track.heard);
+                continue;
+            }
+            track.readmit(now);
+            let (cluster, endpoint) = (Arc::clone(&self.name), Arc::clone(addr));
+            events.push(Event::Readmitted {
+                cluster,
+                endpoint,
+                emptied,
+            });
         }
     }
 
     /// A data plane that gets through withdraws an ejection everywhere where keys would move; elsewhere it decides for itself.
     fn hear_vetoes(&mut self, now: Instant, events: &mut Vec<Event>) {
         let withdrawn = self.probing.on_ejection == OnEjection::Rehash;
+        let is_emptied = self.is_emptied();
         for (addr, track) in &mut self.tracks {
             let can_change = track.may_change(now);
             let Some(ejection) = &mut track.ejection else {
@@ -102,7 +120,12 @@ impl Case {
                 .refused_by
                 .replace(Arc::clone(&dataplane))
                 .is_some();
-            let takes_effect = withdrawn && can_change;
+            let may_withdraw = withdrawn && can_change;
+            let must_wait = is_emptied && !track.emptying.is_done(now);
+            if may_withdraw && must_wait {
+                track.emptying.want(track.heard);
+            }
+            let takes_effect = may_withdraw && !must_wait;
             if takes_effect {
                 track.withdraw(now);
             }

@@ -18,6 +18,15 @@ pub enum Event {
         /// What the last probe said.
         error: String,
     },
+    /// An endpoint that answers is not used, for it could not be emptied.
+    NotEmptied {
+        /// Its cluster.
+        cluster: Arc<str>,
+        /// Its address.
+        endpoint: Arc<str>,
+        /// What went wrong.
+        error: String,
+    },
     /// Every endpoint of a cluster fails for us alone, or a zone does: we do not eject.
     ObserverSuspect {
         /// The cluster.
@@ -45,6 +54,8 @@ pub enum Event {
         cluster: Arc<str>,
         /// Its address.
         endpoint: Arc<str>,
+        /// Whether it was emptied first.
+        emptied: bool,
     },
     /// Our clock stood still: no ejection for a while.
     Slipped,
@@ -68,6 +79,7 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ejected { .. } => "EJECTED",
+            Self::NotEmptied { .. } => "FLUSH_FAILED",
             Self::ObserverSuspect { .. } => "OBSERVER_SUSPECT",
             Self::Panic { .. } => "PANIC",
             Self::Partitioned { .. } => "CONTROL_PLANE_PARTITIONED",
@@ -106,6 +118,14 @@ impl fmt::Display for Event {
                 f,
                 "{cluster}/{endpoint} is not used for at least {time:.0?} after {failures} failed probes: {error}"
             ),
+            Self::NotEmptied {
+                cluster,
+                endpoint,
+                error,
+            } => write!(
+                f,
+                "{cluster}/{endpoint} answers but stays ejected, for it could not be emptied: {error}"
+            ),
             Self::ObserverSuspect { cluster, began } => {
                 write!(f, "abstaining from ejections in {cluster} {}", edge(began))
             }
@@ -121,8 +141,13 @@ impl fmt::Display for Event {
                 "every endpoint of {cluster} fails for the control plane but not for data planes: this {}",
                 edge(began)
             ),
-            Self::Readmitted { cluster, endpoint } => {
-                write!(f, "{cluster}/{endpoint} is used again")
+            Self::Readmitted {
+                cluster,
+                endpoint,
+                emptied,
+            } => {
+                let how = if *emptied { ", emptied" } else { "" };
+                write!(f, "{cluster}/{endpoint} is used again{how}")
             }
             Self::Slipped => {
                 f.write_str("probing stood still for more than 2s: no ejection for 30s")

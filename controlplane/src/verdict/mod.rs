@@ -3,10 +3,12 @@
 //! A [`Judge`] holds one case for each cluster. It is told of probes ([`Probe`]) and of what data planes saw ([`Passive`]), says which
 //! probes are due, and decides when [`Judge::judge`] is called: an endpoint is down after consecutive failures, but is ejected only
 //! when we may trust our eyes (warm-up, slips, whole zones), when enough others are left (percent, panic), and when no data plane
-//! gets through to it. It does not know how probes are made nor where verdicts go.
+//! gets through to it. It does not know how probes are made nor where verdicts go. An endpoint that must be empty to return
+//! ([`Judge::to_empty`]) stays out until that was done.
 
 mod case;
 mod dice;
+mod emptying;
 mod event;
 mod evidence;
 mod observer;
@@ -142,6 +144,42 @@ impl Judge {
         self.change(endpoint, |track| track.probed(probe));
     }
 
+    /// Returns the endpoints to empty: they would return if they were.
+    pub fn to_empty(&self) -> Vec<EndpointName> {
+        let mut wanted = Vec::new();
+        for (name, case) in &self.cases {
+            let tracks = case.tracks.iter();
+            let of_case = tracks.filter(|(_, track)| track.emptying.is_wanted());
+            wanted.extend(of_case.map(|(addr, _)| EndpointName {
+                cluster: Arc::clone(name),
+                addr: Arc::clone(addr),
+            }));
+        }
+        wanted
+    }
+
+    /// Notes that the emptying of an endpoint was begun.
+    pub fn emptying(&mut self, endpoint: &EndpointName) {
+        self.change(endpoint, |track| track.emptying.began(track.heard));
+    }
+
+    /// Takes what came of the emptying of an endpoint, or why nobody knows.
+    pub fn emptied(&mut self, endpoint: &EndpointName, result: Result<(), String>, now: Instant) {
+        let mut failure = None;
+        self.change(endpoint, |track| {
+            if track.ejection.is_some() {
+                failure = track.emptying.ended(result, now);
+            }
+        });
+        if let Some(error) = failure {
+            self.events.push(Event::NotEmptied {
+                cluster: Arc::clone(&endpoint.cluster),
+                endpoint: Arc::clone(&endpoint.addr),
+                error,
+            });
+        }
+    }
+
     /// Takes what a data plane saw of an endpoint.
     pub fn reported(&mut self, endpoint: &EndpointName, passive: &Passive) {
         self.change(endpoint, |track| track.reported(passive));
@@ -237,6 +275,10 @@ impl Judge {
                 if let Some(Outcome::Misconfigured(error)) = &track.outcome {
                     let misconfigured = alarms.entry("MISCONFIGURED").or_default();
                     misconfigured.push(format!("{name}/{addr} ({error})"));
+                }
+                if !track.emptying.error.is_empty() {
+                    let unemptied = alarms.entry("FLUSH_FAILED").or_default();
+                    unemptied.push(format!("{name}/{addr} ({})", track.emptying.error));
                 }
             }
         }

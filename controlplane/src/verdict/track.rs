@@ -7,7 +7,7 @@ use std::{
 
 use prism_proto::model::Probing;
 
-use super::{Outcome, Passive, Probe, passive::Reports};
+use super::{Outcome, Passive, Probe, emptying::Emptying, passive::Reports};
 
 /// The first ejection time; each further ejection adds as much.
 const EJECTION: Duration = Duration::from_secs(15);
@@ -53,6 +53,8 @@ pub(super) struct Track {
     answering_since: Option<Instant>,
     pub(super) outcome: Option<Outcome>,
     pub(super) ejection: Option<Ejection>,
+    /// Of the ejection in force.
+    pub(super) emptying: Emptying,
     ejections: u32,
     readmitted_at: Option<Instant>,
     vetoed_at: Option<Instant>,
@@ -173,6 +175,9 @@ impl Track {
                 | Outcome::RoleChanged(error),
             ) => error.clone(),
             Some(Outcome::Warming) => "it is loading its data".into(),
+            Some(Outcome::Ok) if !self.emptying.error.is_empty() => {
+                format!("it could not be emptied: {}", self.emptying.error)
+            }
             Some(Outcome::Ok) | None => String::new(),
         }
     }
@@ -242,6 +247,7 @@ impl Track {
 
     pub(super) fn readmit(&mut self, now: Instant) {
         self.ejection = None;
+        self.emptying = Emptying::default();
         self.readmitted_at = Some(now);
         self.reports.settle();
     }
@@ -249,6 +255,7 @@ impl Track {
     /// Takes an ejection back, as if it had not been.
     pub(super) fn withdraw(&mut self, now: Instant) {
         self.ejection = None;
+        self.emptying = Emptying::default();
         self.ejections = self.ejections.saturating_sub(1);
         self.vetoed_at = Some(now);
     }

@@ -144,7 +144,10 @@ impl Follow {
                 self.poison.write().await;
             }
             Due::Event(Some(Event::Apply(change))) => self.lanes.put(change),
-            Due::Event(Some(Event::Connected(is_connected))) => self.is_connected = is_connected,
+            Due::Event(Some(Event::Connected(is_connected))) => {
+                self.is_connected = is_connected;
+                self.service.new_stream().await;
+            }
             Due::Event(Some(Event::Health(health))) => {
                 let cluster = health.cluster.clone();
                 if !self.service.health(health).await {

@@ -180,6 +180,19 @@ impl Service {
         true
     }
 
+    /// Notes that the control plane, or another one, speaks on a new stream.
+    pub(super) async fn new_stream(&self) {
+        for topology in self.in_service() {
+            topology.new_stream().await;
+        }
+    }
+
+    fn in_service(&self) -> Vec<Rc<TopologyHandle>> {
+        let topologies = self.topologies.borrow();
+        let topology = |in_service: &InService| Rc::clone(&in_service.topology);
+        topologies.values().map(topology).collect()
+    }
+
     /// Returns the revision that the order of a cluster's endpoints comes from: of a Redis Cluster, its slot map's.
     fn revision_of_order(&self, cluster: &str) -> Option<u64> {
         let runtime = self.runtime.load();

@@ -49,12 +49,11 @@ impl Detector {
 
     /// Notes a successful probe; returns whether the endpoint came back into use by it.
     pub fn succeeded(&mut self, now: Duration, probing: &Probing) -> bool {
+        let is_back = self.is_due_back(now, probing);
         match &mut self.state {
-            State::InUse => false,
-            State::Doubt { .. } => {
-                self.state = State::InUse;
-                false
-            }
+            State::InUse => {}
+            State::Doubt { .. } => self.state = State::InUse,
+            State::Ejected { .. } if is_back => self.state = State::InUse,
             State::Ejected {
                 successes,
                 first_success,
@@ -62,15 +61,23 @@ impl Detector {
                 if *successes == 0 {
                     *first_success = now;
                 }
-                *successes += 1;
-                let is_back =
-                    *successes >= probing.succ_limit && now - *first_success >= probing.succ_window;
-                if is_back {
-                    self.state = State::InUse;
-                }
-                is_back
+                *successes = successes.saturating_add(1);
             }
         }
+        is_back
+    }
+
+    /// Returns whether one more success would bring the endpoint back into use.
+    pub fn is_due_back(&self, now: Duration, probing: &Probing) -> bool {
+        let State::Ejected {
+            successes,
+            first_success,
+        } = &self.state
+        else {
+            return false;
+        };
+        let since = if *successes == 0 { now } else { *first_success };
+        successes.saturating_add(1) >= probing.succ_limit && now - since >= probing.succ_window
     }
 
     /// Takes the endpoint out of use.

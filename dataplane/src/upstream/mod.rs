@@ -8,6 +8,7 @@ mod connection;
 mod context;
 mod decoder;
 mod ejection;
+mod flush;
 mod kind;
 mod lease;
 mod pending;
@@ -20,6 +21,7 @@ pub use connect::{ConnectError, Dial, set_options};
 pub use connection::Connection;
 pub use context::{Clock, Nanos, WorkerContext};
 pub use ejection::{Detector, may_eject};
+pub use flush::{FlushError, flush};
 pub use kind::Kind;
 pub use lease::Lease;
 pub use pending::{

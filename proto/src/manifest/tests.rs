@@ -404,7 +404,6 @@ fn keys_that_change_answers_are_refused_at_their_place() {
     for (keys, field, col) in [
         ("read_from_slave = true", "read_policy", 19),
         ("read_policy = \"nearest\"", "read_policy", 15),
-        ("on_readmit = \"flush\"", "on_readmit", 14),
         ("redis_db = 3", "redis_db", 12),
         ("backend_tls = { ca = \"x\" }", "backend_tls", 15),
         (

@@ -9,7 +9,7 @@ use std::{
 
 use crate::model::{
     BackendAuthDraft, CacheType, Draft, Endpoint, EndpointAddr, EndpointDraft, MultiKeyPolicy,
-    Secret, SlowlogThreshold, Violations, access, defaults::Parts, limits, unsupported,
+    OnReadmit, Secret, SlowlogThreshold, Violations, access, defaults::Parts, limits, unsupported,
 };
 
 /// Collects everything wrong with `draft`; returns what was read of it unless that failed.
@@ -283,6 +283,11 @@ fn check_answers(draft: &Draft, violations: &mut Violations) {
         let words =
             "error needs cache_type redis or redis_cluster: Memcached has no error for one key";
         violations.push("multi_key_policy", words);
+    }
+    let cluster = draft.cache_type == Some(CacheType::RedisCluster);
+    if cluster && draft.on_readmit == Some(OnReadmit::Flush) {
+        let words = "flush needs a pool: a Redis Cluster never rehashes, and its nodes are not to be emptied";
+        violations.push("on_readmit", words);
     }
 }
 

@@ -332,7 +332,6 @@ fn keys_that_are_not_done_yet_are_refused_by_name() {
         }),
         ("redis_db", |d| d.redis_db = Some(1)),
         ("read_policy", |d| d.read_policy = Some(ReadPolicy::Nearest)),
-        ("on_readmit", |d| d.on_readmit = Some(OnReadmit::Flush)),
         ("client_cache.enabled", |d| {
             d.client_cache = Some(ClientCacheDraft {
                 enabled: true,
@@ -353,6 +352,25 @@ fn keys_that_are_not_done_yet_are_refused_by_name() {
         let expected = format!("{field}: not supported by this version");
         assert_eq!(violations_of(change), [expected]);
     }
+}
+
+#[test]
+fn only_pools_are_emptied() {
+    let of = |cache_type| {
+        violations_of(move |draft| {
+            draft.cache_type = Some(cache_type);
+            draft.on_readmit = Some(OnReadmit::Flush);
+        })
+    };
+    for cache_type in [CacheType::Memcache, CacheType::Redis] {
+        assert_eq!(of(cache_type), [""; 0]);
+    }
+    let found = of(CacheType::RedisCluster);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("on_readmit: flush needs a pool"),
+        "{found:?}"
+    );
 }
 
 #[test]

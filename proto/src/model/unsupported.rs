@@ -1,6 +1,6 @@
 //! Keys that this version reads but does not do: refused, because they protect or change an answer.
 
-use crate::model::{Draft, OnReadmit, ReadPolicy, Violations};
+use crate::model::{Draft, ReadPolicy, Violations};
 
 /// What is said of such a key.
 const REFUSAL: &str = "not supported by this version";
@@ -14,9 +14,6 @@ const TABLE: &[Row] = &[
     ("redis_db", |draft| draft.redis_db.unwrap_or(0) != 0),
     ("read_policy", |draft| {
         draft.read_policy.unwrap_or_default() != ReadPolicy::Primary
-    }),
-    ("on_readmit", |draft| {
-        draft.on_readmit.unwrap_or_default() != OnReadmit::Trust
     }),
     ("client_cache.enabled", |draft| {
         draft.client_cache.is_some_and(|cache| cache.enabled)

@@ -1,5 +1,6 @@
 //! The rules of ejection, each shown in a simulated world.
 
+mod emptying;
 mod evidence;
 mod limits;
 mod observer;

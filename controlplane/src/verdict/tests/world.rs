@@ -58,6 +58,15 @@ pub(super) fn members(cluster: &Cluster) -> Vec<Member> {
     cluster.endpoints().iter().map(member).collect()
 }
 
+/// The emptying of an endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Flush {
+    pub(super) at: Instant,
+    pub(super) endpoint: String,
+    /// What data planes were told then.
+    pub(super) shown: Shown,
+}
+
 pub(super) struct World {
     pub(super) judge: Judge,
     pub(super) now: Instant,
@@ -70,6 +79,11 @@ pub(super) struct World {
     shown: BTreeMap<String, Shown>,
     pushes: BTreeMap<String, Vec<Instant>>,
     pub(super) events: Vec<Event>,
+    pub(super) flushes: Vec<Flush>,
+    pub(super) flush_answer: Result<(), String>,
+    /// Answers to flushes do not arrive.
+    pub(super) hold_flushes: bool,
+    flushing: Vec<EndpointName>,
 }
 
 impl World {
@@ -89,6 +103,10 @@ impl World {
             shown: BTreeMap::new(),
             pushes: BTreeMap::new(),
             events: Vec::new(),
+            flushes: Vec::new(),
+            flush_answer: Ok(()),
+            hold_flushes: false,
+            flushing: Vec::new(),
         }
     }
 
@@ -146,7 +164,22 @@ impl World {
             };
             self.in_flight.push((ended, endpoint, probe));
         }
+        if !self.hold_flushes {
+            for endpoint in std::mem::take(&mut self.flushing) {
+                let answer = self.flush_answer.clone();
+                self.judge.emptied(&endpoint, answer, self.now);
+            }
+        }
         self.events.extend(self.judge.judge(self.now));
+        for endpoint in self.judge.to_empty() {
+            self.judge.emptying(&endpoint);
+            self.flushes.push(Flush {
+                at: self.now,
+                endpoint: endpoint.addr.to_string(),
+                shown: self.finding(&endpoint.addr).shown,
+            });
+            self.flushing.push(endpoint);
+        }
         for (member, finding) in self.judge.findings(&self.cluster) {
             let addr = member.addr.to_string();
             let before = self.shown.insert(addr.clone(), finding.shown);
@@ -171,6 +204,10 @@ impl World {
 
     pub(super) fn failures(&self, addr: &str) -> u32 {
         self.finding(addr).failures
+    }
+
+    pub(super) fn error(&self, addr: &str) -> String {
+        self.finding(addr).error
     }
 
     pub(super) fn ejection_time(&self, addr: &str) -> Duration {

@@ -49,6 +49,7 @@ pub struct Observed {
 #[derive(Debug)]
 pub(super) enum Order {
     Health(Vec<EndpointHealth>, Duration),
+    NewStream,
     Ready(oneshot::Sender<()>),
     SlotMap(Arc<SlotMap>),
     Update(Arc<Cluster>),
@@ -90,6 +91,11 @@ impl TopologyHandle {
     /// Takes over what the control plane says of the endpoints, in definition order, for the time of `lease`.
     pub async fn health(&self, states: Vec<EndpointHealth>, lease: Duration) {
         self.order(Order::Health(states, lease)).await;
+    }
+
+    /// Notes that what the control plane says from now on comes on a new stream.
+    pub async fn new_stream(&self) {
+        self.order(Order::NewStream).await;
     }
 
     /// Takes over the owners of slots.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prism_proto::model::{Cluster, EndpointAddr, OnEjection, Probing};
+use prism_proto::model::{Cluster, EndpointAddr, OnEjection, OnReadmit, Probing};
 
 use super::EndpointHealth;
 use crate::upstream::{Detector, may_eject};
@@ -25,6 +25,21 @@ struct Watched {
     central: EndpointHealth,
     is_vetoed: bool,
     detector: Detector,
+    /// The word that ejected it came on an earlier stream: who speaks now may not know of it.
+    is_old_word: bool,
+    /// It is fine, somebody says who did not empty it: it is not used before that was done from here.
+    is_owed: bool,
+}
+
+/// What came of a probe of this data plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probed {
+    /// It answered, and said that it was emptied.
+    Emptied,
+    /// It did not answer.
+    Silent,
+    /// It answered.
+    There,
 }
 
 /// Requests to one endpoint over the last seconds.
@@ -55,26 +70,46 @@ impl Health {
     /// Takes over a definition; what is known of endpoints that stay is kept.
     pub(super) fn update(&mut self, cluster: &Cluster) {
         self.probing = cluster.probing().clone();
+        let is_emptied = self.is_emptied();
         let mut old = std::mem::take(&mut self.endpoints);
         for endpoint in cluster.endpoints() {
             let known = old
                 .iter()
                 .position(|watched| watched.addr == *endpoint.addr());
             self.endpoints.push(match known {
-                Some(index) => old.swap_remove(index),
+                Some(index) => {
+                    let mut kept = old.swap_remove(index);
+                    kept.is_owed &= is_emptied;
+                    kept
+                }
                 None => Watched {
                     addr: endpoint.addr().clone(),
                     central: EndpointHealth::Healthy,
                     is_vetoed: false,
                     detector: Detector::default(),
+                    is_old_word: false,
+                    is_owed: false,
                 },
             });
         }
     }
 
+    /// Whether endpoints are emptied before they return.
+    fn is_emptied(&self) -> bool {
+        self.probing.on_readmit == OnReadmit::Flush
+    }
+
+    /// Notes that a stream began: a control plane that has just started does not know of ejections.
+    pub(super) fn new_stream(&mut self) {
+        for watched in &mut self.endpoints {
+            watched.is_old_word = true;
+        }
+    }
+
     /// Takes over what the control plane says, for the time of `lease`.
     ///
-    /// `traffic` gives what was seen of an endpoint lately: a pool whose keys do not move keeps one that works.
+    /// `traffic` gives what was seen of an endpoint lately: a pool whose keys do not move keeps one that works. Who ejected an
+    /// endpoint has emptied it before it says that it is fine, where that is to be done; of others it is owed.
     pub(super) fn central(
         &mut self,
         states: &[EndpointHealth],
@@ -84,9 +119,15 @@ impl Health {
         if states.len() != self.endpoints.len() {
             return;
         }
-        self.lease = Some(until);
+        let before = self.states();
+        let had_lease = self.lease.replace(until).is_some();
+        let is_emptied = self.is_emptied();
         let may_veto = self.probing.on_ejection == OnEjection::Fail;
-        for (watched, state) in self.endpoints.iter_mut().zip(states) {
+        for ((watched, state), before) in self.endpoints.iter_mut().zip(states).zip(before) {
+            let is_vouched_for = had_lease && !watched.is_old_word && !watched.is_owed;
+            let is_back = before == EndpointHealth::Ejected && *state != EndpointHealth::Ejected;
+            watched.is_owed = is_emptied && is_back && !is_vouched_for;
+            watched.is_old_word = false;
             let is_new =
                 watched.central != EndpointHealth::Ejected && *state == EndpointHealth::Ejected;
             if *state != EndpointHealth::Ejected {
@@ -112,16 +153,21 @@ impl Health {
     }
 
     /// Notes the result of a probe of this data plane.
-    pub(super) fn probed(&mut self, addr: &EndpointAddr, is_there: bool, now: Duration) {
+    pub(super) fn probed(&mut self, addr: &EndpointAddr, probed: Probed, now: Duration) {
         let probing = self.probing.clone();
+        let is_emptied = self.is_emptied();
         let (total, ejected) = (self.endpoints.len(), self.ejected_here());
         for watched in self
             .endpoints
             .iter_mut()
             .filter(|watched| watched.addr == *addr)
         {
-            if is_there {
-                watched.detector.succeeded(now, &probing);
+            let must_wait = is_emptied && probed != Probed::Emptied;
+            if probed != Probed::Silent {
+                watched.is_owed &= must_wait;
+                if !must_wait || !watched.detector.is_due_back(now, &probing) {
+                    watched.detector.succeeded(now, &probing);
+                }
             } else if watched.detector.failed(&probing) && may_eject(total, ejected, &probing) {
                 watched.detector.eject();
             }
@@ -135,9 +181,11 @@ impl Health {
         }
         self.lease = None;
         for watched in &mut self.endpoints {
-            if watched.central == EndpointHealth::Ejected && !watched.is_vetoed {
+            let is_out = watched.central == EndpointHealth::Ejected && !watched.is_vetoed;
+            if is_out || watched.is_owed {
                 watched.detector.eject();
             }
+            watched.is_owed = false;
             watched.central = EndpointHealth::Healthy;
         }
     }
@@ -147,21 +195,31 @@ impl Health {
         self.lease
     }
 
-    /// Returns the endpoints that this data plane is to probe: none while the control plane does.
+    /// Returns the endpoints that this data plane is to probe: while the control plane does, only those that it owes to empty.
     pub(super) fn to_probe(&self) -> Vec<EndpointAddr> {
-        if self.lease.is_some() {
-            return Vec::new();
-        }
-        let wanting = self
+        let is_wanting = |watched: &&Watched| match self.lease {
+            Some(_) => watched.is_owed,
+            None => watched.detector.wants_probe(),
+        };
+        let wanting = self.endpoints.iter().filter(is_wanting);
+        wanting.map(|watched| watched.addr.clone()).collect()
+    }
+
+    /// Returns whether an endpoint is to be emptied if it answers: it would return by that.
+    pub(super) fn is_to_be_emptied(&self, addr: &EndpointAddr, now: Duration) -> bool {
+        let is_due =
+            |watched: &Watched| watched.is_owed || watched.detector.is_due_back(now, &self.probing);
+        let mut named = self
             .endpoints
             .iter()
-            .filter(|watched| watched.detector.wants_probe());
-        wanting.map(|watched| watched.addr.clone()).collect()
+            .filter(|watched| watched.addr == *addr);
+        self.is_emptied() && named.any(is_due)
     }
 
     /// Returns what is to be done about each endpoint.
     pub(super) fn states(&self) -> Vec<EndpointHealth> {
         let state = |watched: &Watched| match self.lease {
+            Some(_) if watched.is_owed => EndpointHealth::Ejected,
             Some(_) if watched.is_vetoed => EndpointHealth::Healthy,
             Some(_) => watched.central,
             None if watched.detector.is_ejected() => EndpointHealth::Ejected,
@@ -206,19 +264,23 @@ mod tests {
     const IN: EndpointHealth = EndpointHealth::Healthy;
 
     fn pool(on_ejection: OnEjection) -> Cluster {
+        let draft = pool_draft(on_ejection);
+        ClusterSpec::new(draft).expect("valid").resolve()
+    }
+
+    fn pool_draft(on_ejection: OnEjection) -> Draft {
         let endpoint = |port: u16| EndpointDraft {
             addr: format!("127.0.0.1:{port}"),
             ..EndpointDraft::default()
         };
-        let draft = Draft {
+        Draft {
             name: "pool".to_owned(),
             listen_addr: "127.0.0.1:9000".to_owned(),
             cache_type: Some(CacheType::Redis),
             endpoints: vec![endpoint(1), endpoint(2), endpoint(3)],
             on_ejection: Some(on_ejection),
             ..Draft::default()
-        };
-        ClusterSpec::new(draft).expect("valid").resolve()
+        }
     }
 
     fn no_traffic(_: &EndpointAddr) -> Traffic {
@@ -238,7 +300,7 @@ mod tests {
         assert_eq!(health.to_probe(), std::slice::from_ref(&addr));
         for second in 31..=41 {
             assert_eq!(health.states(), [IN, OUT, IN]);
-            health.probed(&addr, true, Duration::from_secs(second));
+            health.probed(&addr, Probed::There, Duration::from_secs(second));
         }
         assert_eq!(health.states(), [IN, IN, IN]);
     }
@@ -251,7 +313,7 @@ mod tests {
         health.central(&[IN, IN, IN], LEASE, no_traffic);
         health.suspect(&addr.to_string());
         for _ in 0..3 {
-            health.probed(&addr, false, Duration::ZERO);
+            health.probed(&addr, Probed::Silent, Duration::ZERO);
         }
         assert_eq!(health.states(), [IN, IN, IN]);
         health.expire(LEASE);
@@ -285,5 +347,97 @@ mod tests {
         health.central(&[OUT, IN], LEASE, no_traffic);
         assert_eq!(health.states(), [IN, IN, IN]);
         assert_eq!(health.lease(), None);
+    }
+    fn emptied_pool() -> Cluster {
+        let mut draft = pool_draft(OnEjection::Rehash);
+        draft.on_readmit = Some(OnReadmit::Flush);
+        ClusterSpec::new(draft).expect("valid").resolve()
+    }
+
+    #[test]
+    fn endpoint_that_is_to_be_emptied_returns_with_the_probe_that_did_it() {
+        let cluster = emptied_pool();
+        let addr = cluster.endpoints()[1].addr().clone();
+        let mut health = Health::new(&cluster);
+        health.central(&[IN, OUT, IN], LEASE, no_traffic);
+        health.expire(LEASE);
+        let at = Duration::from_secs;
+        for second in 31..=45 {
+            let is_due = second >= 41;
+            assert_eq!(
+                health.is_to_be_emptied(&addr, at(second)),
+                is_due,
+                "{second}"
+            );
+            health.probed(&addr, Probed::There, at(second));
+            assert_eq!(health.states(), [IN, OUT, IN], "{second}");
+        }
+        health.probed(&addr, Probed::Silent, at(46));
+        assert!(!health.is_to_be_emptied(&addr, at(47)), "counted anew");
+        for second in 47..=56 {
+            health.probed(&addr, Probed::There, at(second));
+        }
+        health.probed(&addr, Probed::Emptied, at(57));
+        assert_eq!(health.states(), [IN, IN, IN]);
+        assert!(health.to_probe().is_empty());
+    }
+
+    #[test]
+    fn word_of_who_ejected_an_endpoint_is_taken() {
+        let mut health = Health::new(&emptied_pool());
+        health.central(&[IN, OUT, IN], LEASE, no_traffic);
+        health.central(&[IN, IN, IN], LEASE, no_traffic);
+        assert_eq!(health.states(), [IN, IN, IN], "it was emptied");
+    }
+
+    #[test]
+    fn word_of_who_did_not_eject_an_endpoint_leaves_it_to_be_emptied_here() {
+        let cluster = emptied_pool();
+        let addr = cluster.endpoints()[1].addr().clone();
+        let restarted = |health: &mut Health| health.new_stream();
+        let expired = |health: &mut Health| health.expire(LEASE);
+        let cases: [&dyn Fn(&mut Health); 2] = [&restarted, &expired];
+        for come_between in cases {
+            let mut health = Health::new(&cluster);
+            health.central(&[IN, OUT, IN], LEASE, no_traffic);
+            come_between(&mut health);
+            for _ in 0..2 {
+                health.central(&[IN, IN, IN], LEASE * 2, no_traffic);
+                assert_eq!(health.states(), [IN, OUT, IN]);
+                assert_eq!(health.to_probe(), std::slice::from_ref(&addr));
+                assert!(health.is_to_be_emptied(&addr, LEASE));
+                health.probed(&addr, Probed::There, LEASE);
+            }
+            health.probed(&addr, Probed::Emptied, LEASE);
+            assert_eq!(health.states(), [IN, IN, IN]);
+            assert!(health.to_probe().is_empty());
+        }
+        let mut health = Health::new(&cluster);
+        health.central(&[IN, OUT, IN], LEASE, no_traffic);
+        health.new_stream();
+        health.central(&[IN, OUT, IN], LEASE, no_traffic);
+        health.central(&[IN, IN, IN], LEASE, no_traffic);
+        assert_eq!(health.states(), [IN, IN, IN], "it knew, and emptied it");
+    }
+
+    #[test]
+    fn what_is_owed_when_the_lease_runs_out_is_ejected_here() {
+        let cluster = emptied_pool();
+        let mut health = Health::new(&cluster);
+        health.central(&[IN, OUT, IN], LEASE, no_traffic);
+        health.new_stream();
+        health.central(&[IN, IN, IN], LEASE, no_traffic);
+        health.expire(LEASE);
+        assert_eq!(health.states(), [IN, OUT, IN]);
+        health.central(&[IN, IN, IN], LEASE * 2, no_traffic);
+        assert_eq!(health.states(), [IN, OUT, IN]);
+        let mut draft = pool_draft(OnEjection::Rehash);
+        draft.on_readmit = Some(OnReadmit::Trust);
+        health.update(&ClusterSpec::new(draft).expect("valid").resolve());
+        assert_eq!(
+            health.states(),
+            [IN, IN, IN],
+            "what it holds is trusted now"
+        );
     }
 }

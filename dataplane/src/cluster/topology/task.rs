@@ -22,14 +22,14 @@ use tracing::{debug, info, warn};
 use super::{
     Topology,
     handle::{Observed, Order, TopologyHandle},
-    health::{Health, Traffic},
+    health::{Health, Probed, Traffic},
     refresh::{RefreshError, refresh},
     slots,
 };
 use crate::{
     cluster::{ClusterShared, Observation, runtime::handshake},
     metrics::Registry,
-    upstream::{Dial, Kind, Wire, probe},
+    upstream::{Dial, FlushError, Kind, Wire, flush, probe},
 };
 
 /// Redirects kept for the next report.
@@ -43,7 +43,7 @@ const TRAFFIC_WINDOW: Duration = Duration::from_secs(5);
 
 /// What work of the task's own comes to.
 enum Done {
-    Probed(EndpointAddr, bool),
+    Probed(EndpointAddr, Probed, Option<FlushError>),
     Refreshed(Result<SlotMap, RefreshError>),
 }
 
@@ -69,6 +69,8 @@ pub(super) struct Task {
     /// Who waits for the first slot map.
     waiting: Vec<oneshot::Sender<()>>,
     probe_at: Option<Instant>,
+    /// Why endpoints that answer could not be emptied.
+    unemptied: BTreeMap<EndpointAddr, String>,
     /// Totals by endpoint label when the last window began, and when that was.
     traffic: BTreeMap<String, (Instant, Traffic)>,
     observed: Rc<RefCell<Observed>>,
@@ -101,6 +103,7 @@ impl Task {
             turn: 0,
             waiting: Vec::new(),
             probe_at: None,
+            unemptied: BTreeMap::new(),
             traffic: BTreeMap::new(),
             work: JoinSet::new(),
         }
@@ -141,7 +144,11 @@ impl Task {
                 let traffic = self.recent_traffic();
                 let of = |addr: &EndpointAddr| traffic.get(addr).copied().unwrap_or_default();
                 self.health.central(&states, until, of);
+                if !self.health.to_probe().is_empty() {
+                    self.probe_at.get_or_insert_with(Instant::now);
+                }
             }
+            Order::NewStream => return self.health.new_stream(),
             Order::Ready(done)
                 if self.is_cluster() && self.slot_map.is_none() && self.refreshed.is_none() =>
             {
@@ -207,8 +214,9 @@ impl Task {
 
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Probed(addr, is_there) => {
-                self.health.probed(&addr, is_there, self.start.elapsed());
+            Done::Probed(addr, probed, error) => {
+                self.tell_unemptied(&addr, error);
+                self.health.probed(&addr, probed, self.start.elapsed());
                 self.publish();
             }
             Done::Refreshed(result) => {
@@ -330,10 +338,31 @@ impl Task {
         };
         for addr in wanting {
             let dial = dial.clone();
+            let is_emptied = self.health.is_to_be_emptied(&addr, self.start.elapsed());
             self.work.spawn_local(async move {
-                let is_there = probe(&dial, wire, addr.clone(), limit).await.is_ok();
-                Done::Probed(addr, is_there)
+                if probe(&dial, wire, addr.clone(), limit).await.is_err() {
+                    return Done::Probed(addr, Probed::Silent, None);
+                }
+                if !is_emptied {
+                    return Done::Probed(addr, Probed::There, None);
+                }
+                match flush(&dial, wire, addr.clone(), limit).await {
+                    Ok(()) => Done::Probed(addr, Probed::Emptied, None),
+                    Err(error) => Done::Probed(addr, Probed::There, Some(error)),
+                }
             });
+        }
+    }
+
+    /// Says once why an endpoint that answers stays out of use.
+    fn tell_unemptied(&mut self, addr: &EndpointAddr, error: Option<FlushError>) {
+        let Some(error) = error.map(|error| error.to_string()) else {
+            self.unemptied.remove(addr);
+            return;
+        };
+        if self.unemptied.get(addr) != Some(&error) {
+            warn!(cluster = %self.shared.name, endpoint = %addr, %error, "endpoint stays out of use: it could not be emptied");
+            self.unemptied.insert(addr.clone(), error);
         }
     }
 

@@ -1,0 +1,51 @@
+//! Emptying an endpoint: `flush_all` of Memcached, FLUSHALL of Redis.
+
+use prism_proto::model::CacheType;
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use super::{
+    Target,
+    check::{authenticate, connect, shortened},
+    reply::{Reply, ReplyError, read_line, read_reply},
+};
+
+/// What an endpoint said.
+type Said = Result<(), String>;
+
+/// Empties an endpoint and waits for its word that this was done.
+pub(super) async fn flush(target: Target) -> Said {
+    let limit = target.timeout;
+    let asked = async {
+        match target.cache_type {
+            CacheType::Memcache => flush_memcached(&target).await,
+            CacheType::Redis | CacheType::RedisCluster => flush_redis(&target).await,
+        }
+    };
+    match timeout(limit, asked).await {
+        Err(_) => Err(format!("no answer within {limit:?}")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(said)) => said,
+    }
+}
+
+async fn flush_memcached(target: &Target) -> Result<Said, ReplyError> {
+    let mut connection = connect(&target.addr).await?;
+    connection.get_mut().write_all(b"flush_all\r\n").await?;
+    let line = read_line(&mut connection).await?;
+    let is_done = line == "OK";
+    Ok(is_done.then_some(()).ok_or_else(|| shortened(&line)))
+}
+
+/// All databases go at once; their memory is freed afterwards, which does not hold up the answer.
+async fn flush_redis(target: &Target) -> Result<Said, ReplyError> {
+    let mut connection = connect(&target.addr).await?;
+    if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
+        return Ok(Err(format!("{refusal:?}")));
+    }
+    let sent = connection.get_mut().write_all(b"FLUSHALL ASYNC\r\n");
+    sent.await?;
+    Ok(match read_reply(&mut connection).await? {
+        Reply::Text(text) if text == "OK" => Ok(()),
+        Reply::Text(text) | Reply::Error(text) => Err(shortened(&text)),
+    })
+}
