@@ -16,13 +16,31 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// When nobody is there to take it.
-    pub fn unit(&self, key: &[u8]) -> Result<usize, CallError> {
+    fn unit(&self, key: &[u8]) -> Result<usize, CallError> {
         let route = self.nodes.route(key, self.cluster().name());
         match self.cluster().settings_ref().is_cluster {
             // Nobody may be known to own the slot just now; that is another matter.
             true => Ok(usize::from(placement::slot(key))),
             false => route.map(|route| route.unit),
         }
+    }
+
+    /// Returns whether all `keys` are in one unit, in `unit` if that is known already; if not, it becomes theirs.
+    ///
+    /// # Errors
+    /// When nobody is there to take one of them.
+    pub fn do_meet<'k>(
+        &self,
+        unit: &mut Option<usize>,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+    ) -> Result<bool, CallError> {
+        for key in keys {
+            let place = self.unit(key)?;
+            if *unit.get_or_insert(place) != place {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Returns the number that grows whenever keys may have moved.

@@ -368,8 +368,7 @@ impl<'a> Batch<'a> {
             let may_move = matches!(refusal, Refusal::Down(_));
             let target = Rc::clone(&self.nodes.node(node).target);
             let error = refused(refusal, target.label.clone());
-            let mut text = Vec::new();
-            error.write(self.cluster.settings_ref().wire, &mut text);
+            let text = self.cluster.words(&error);
             if may_move && self.cluster.settings_ref().is_cluster {
                 let item = Redirected::refused(pending, request.bytes(), &text, &target);
                 self.replies().hold();
@@ -398,9 +397,7 @@ impl<'a> Batch<'a> {
         if matches!(error, CallError::NoOwner { .. }) {
             self.cluster.observe(Observation::Doubt);
         }
-        let mut text = Vec::new();
-        error.write(self.cluster.settings_ref().wire, &mut text);
-        text
+        self.cluster.words(error)
     }
 }
 

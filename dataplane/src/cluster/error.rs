@@ -100,12 +100,16 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// Writes the error as the client's protocol has it.
-    pub fn write(&self, wire: Wire, out: &mut Vec<u8>) {
+    /// Returns what a client is told, as its protocol has it.
+    pub fn text(&self, wire: Wire) -> Vec<u8> {
         match wire {
-            Wire::Redis => write_error(out, format!("ERR prism: {self}")),
+            Wire::Redis => {
+                let mut out = Vec::new();
+                write_error(&mut out, format!("ERR prism: {self}"));
+                out
+            }
             Wire::Memcache | Wire::MemcacheBinary => {
-                out.extend_from_slice(format!("SERVER_ERROR prism: {self}\r\n").as_bytes())
+                format!("SERVER_ERROR prism: {self}\r\n").into_bytes()
             }
         }
     }

@@ -319,11 +319,7 @@ impl ClusterWorker {
     /// The reply for the client: the endpoint's own refusal, or the proxy's words when none can be asked.
     pub async fn try_kind(&self, kind: Kind) -> Result<u8, Vec<u8>> {
         let wire = self.settings_ref().wire;
-        let words = |error: CallError| {
-            let mut text = Vec::new();
-            error.write(wire, &mut text);
-            text
-        };
+        let words = |error: CallError| error.text(wire);
         let places = self.shards().map_err(words)?;
         let mut last = CallError::NoEndpoint {
             cluster: self.name().to_owned(),

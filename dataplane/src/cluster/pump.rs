@@ -185,9 +185,6 @@ impl Pump {
             if let Some(error) = error
                 && let Some(item) = Redirected::of(&self.cluster, pending, error, outbox, &target)
             {
-                if let Some(replies) = table.get(pending.ticket) {
-                    replies.hold();
-                }
                 redirected.push(item);
                 return;
             }
@@ -280,25 +277,12 @@ impl Pump {
             endpoint: target.label.clone(),
             reason: error.to_string(),
         };
-        let mut waiting = Vec::new();
         if self.cluster.settings_ref().is_cluster {
-            let mut text = Vec::new();
-            error.write(self.cluster.settings_ref().wire, &mut text);
-            waiting = Redirected::unsent(connection, &text);
+            redirected.extend(Redirected::unsent(connection, &self.cluster.words(&error)));
+            connection.close(Unsent::Drop);
+        } else {
+            self.fail(&connection.close(Unsent::Drop), &error);
         }
-        let mut lost = connection.close(Unsent::Drop);
-        if !waiting.is_empty() {
-            lost.clear();
-        }
-        let mut table = self.cluster.table.borrow_mut();
-        for item in &waiting {
-            if let Some(replies) = table.get(item.pending.ticket) {
-                replies.hold();
-            }
-        }
-        drop(table);
-        redirected.append(&mut waiting);
-        self.fail(&lost, &error);
     }
 
     fn expire(&self, connection: &mut Connection, now: Nanos, settings: &Settings) {
@@ -324,8 +308,7 @@ impl Pump {
         if lost.is_empty() {
             return;
         }
-        let mut text = Vec::new();
-        error.write(self.cluster.settings_ref().wire, &mut text);
+        let text = self.cluster.words(error);
         let mut table = self.cluster.table.borrow_mut();
         for pending in lost.iter().filter(|pending| !pending.ticket.is_nobody()) {
             self.metrics.errors_total.inc();

@@ -9,7 +9,7 @@ use prism_proto::model::EndpointAddr;
 
 use super::{CallError, ClusterWorker, Observation, dispatch::refused};
 use crate::{
-    inflight::{ByteQueue, Finish, Merge, Piece, Ticket},
+    inflight::{ByteQueue, Finish, Merge, Piece},
     protocol::{
         message::{Limits, PartErrors, Progress, bytes_of},
         redis::{
@@ -149,10 +149,11 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
         // Nobody waits, and a connection opened now would never end.
         return;
     }
-    if item.pending.is_write
-        && let Some(replies) = cluster.table.borrow_mut().get(item.pending.ticket)
-    {
-        replies.wrote_anywhere();
+    if let Some(replies) = cluster.table.borrow_mut().get(item.pending.ticket) {
+        replies.hold();
+        if item.pending.is_write {
+            replies.wrote_anywhere();
+        }
     }
     match &item.action {
         Action::Moved(slot, addr) => match item.address(addr) {
@@ -174,20 +175,12 @@ pub(super) fn follow(cluster: &Rc<ClusterWorker>, item: Redirected) {
         }
         Action::NoAuth => {
             let endpoint = item.from.label.clone();
-            fail(
-                cluster,
-                item.pending.ticket,
-                &CallError::NoAuth { endpoint },
-            );
+            cluster.settle_error(item.pending.ticket, &CallError::NoAuth { endpoint });
         }
         Action::Replay => replay(cluster, item),
         Action::NotAPool => {
             let endpoint = item.from.label.clone();
-            fail(
-                cluster,
-                item.pending.ticket,
-                &CallError::NotAPool { endpoint },
-            );
+            cluster.settle_error(item.pending.ticket, &CallError::NotAPool { endpoint });
         }
     }
 }
@@ -252,9 +245,7 @@ fn resend(cluster: &Rc<ClusterWorker>, node: usize, mut item: Redirected, first:
     if let Err(refusal) = result {
         let error = refused(refusal, connection.target().label.clone());
         drop((connection, nodes));
-        let mut reply = Vec::new();
-        error.write(cluster.settings_ref().wire, &mut reply);
-        item.reply = reply;
+        item.reply = cluster.words(&error);
         later(cluster, item);
     }
 }
@@ -403,30 +394,13 @@ pub(super) fn answer(cluster: &ClusterWorker, item: &Redirected) {
         error_kind(&item.reply)
     {
         cluster.metrics.redirect_exhausted_total.inc();
-        let cluster_name = cluster.name().to_owned();
-        return fail(
-            cluster,
-            item.pending.ticket,
-            &CallError::NoOwner {
-                cluster: cluster_name,
-                slot,
-            },
-        );
+        let error = CallError::NoOwner {
+            cluster: cluster.name().to_owned(),
+            slot,
+        };
+        return cluster.settle_error(item.pending.ticket, &error);
     }
-    cluster
-        .table
-        .borrow_mut()
-        .settle(item.pending.ticket, Piece::Borrowed(&item.reply));
-}
-
-fn fail(cluster: &ClusterWorker, ticket: Ticket, error: &CallError) {
-    cluster.metrics.errors_total.inc();
-    let mut text = Vec::new();
-    error.write(cluster.settings_ref().wire, &mut text);
-    cluster
-        .table
-        .borrow_mut()
-        .settle(ticket, Piece::Borrowed(&text));
+    cluster.settle(item.pending.ticket, &item.reply);
 }
 
 #[cfg(test)]
@@ -461,7 +435,7 @@ mod tests {
     fn address_of_a_redirect_is_read_as_endpoints_write_it() {
         let item = |from: &str| Redirected {
             pending: Pending {
-                ticket: Ticket::NOBODY,
+                ticket: crate::inflight::Ticket::NOBODY,
                 queued: 0,
                 start: 0,
                 len: 0,

@@ -325,9 +325,12 @@ impl ClusterWorker {
     /// Answers a deferred request with an error of the proxy's own.
     pub fn settle_error(&self, ticket: Ticket, error: &CallError) {
         self.metrics.errors_total.inc();
-        let mut text = Vec::new();
-        error.write(self.settings_ref().wire, &mut text);
-        self.settle(ticket, &text);
+        self.settle(ticket, &self.words(error));
+    }
+
+    /// Returns what clients are told of an error of the proxy's own.
+    pub(super) fn words(&self, error: &CallError) -> Vec<u8> {
+        error.text(self.settings_ref().wire)
     }
 
     /// Notes whether a client waits in a blocking command, which another may end by CLIENT UNBLOCK.

@@ -53,9 +53,7 @@ pub(super) fn merged(
         Ok(reply) => reply,
         Err(error) => {
             cluster.metrics.errors_total.inc();
-            let mut text = Vec::new();
-            error.write(Wire::Redis, &mut text);
-            text
+            error.text(Wire::Redis)
         }
     });
     let replies: Vec<_> = replies.collect();

@@ -267,12 +267,6 @@ impl ClusterWorker {
             self.settle(waiter.ticket, reply);
         }
     }
-
-    fn words(&self, error: &CallError) -> Vec<u8> {
-        let mut text = Vec::new();
-        error.write(self.settings_ref().wire, &mut text);
-        text
-    }
 }
 
 /// Returns the numbers of the links to endpoints; `fresh` gets those that are new.

@@ -98,12 +98,8 @@ fn keys_of(
 ) -> Result<Option<Vec<Vec<u8>>>, CallError> {
     let word = |at: usize| args.get(at).map_or(&[][..], |span| bytes_of(raw, span));
     let keys = command.keys(raw, args).list;
-    let mut unit = None;
-    for key in &keys {
-        let place = batch.unit(word(key.position))?;
-        if *unit.get_or_insert(place) != place {
-            return Ok(None);
-        }
+    if !batch.do_meet(&mut None, keys.iter().map(|key| word(key.position)))? {
+        return Ok(None);
     }
     let mut found: Vec<_> = keys.iter().map(|key| word(key.position).to_vec()).collect();
     if found.is_empty() {

@@ -131,10 +131,10 @@ impl Queue {
 
     /// Notes that one more key is needed where all others are.
     fn meet(&mut self, key: &[u8], batch: &Batch<'_>) -> Result<(), Words> {
-        let unit = batch
-            .unit(key)
+        let is_here = batch
+            .do_meet(&mut self.unit, [key])
             .map_err(|error| format!("ERR prism: {error}"))?;
-        if *self.unit.get_or_insert(unit) != unit {
+        if !is_here {
             return Err(String::from_utf8_lossy(CROSSSLOT));
         }
         self.key.get_or_insert_with(|| key.to_vec());

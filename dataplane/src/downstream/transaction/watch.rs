@@ -103,17 +103,15 @@ impl Watch {
         let keys = keys.filter_map(|at| Some(bytes_of(raw, args.get(at)?)));
         let keys: Vec<_> = keys.collect();
         let mut unit = self.unit();
-        for key in &keys {
-            match batch.unit(key) {
-                Ok(other) if *unit.get_or_insert(other) == other => {}
-                Ok(_) => {
-                    refuse(batch, CROSSSLOT);
-                    return Next::Continue;
-                }
-                Err(error) => {
-                    batch.fail(Wish::Reply, &error);
-                    return Next::Continue;
-                }
+        match batch.do_meet(&mut unit, keys.iter().copied()) {
+            Ok(true) => {}
+            Ok(false) => {
+                refuse(batch, CROSSSLOT);
+                return Next::Continue;
+            }
+            Err(error) => {
+                batch.fail(Wish::Reply, &error);
+                return Next::Continue;
             }
         }
         if !batch.is_quiet() {
