@@ -25,6 +25,8 @@ mod kinds;
 mod learned;
 mod limits;
 mod memcached;
+mod memcached_access;
+mod memcached_auth;
 mod memcached_binary;
 mod memcached_meta;
 mod multi_key;

@@ -13,7 +13,7 @@ const MARK: u32 = 0xfeed;
 const NOOP: u8 = 0x0a;
 
 /// One request.
-fn packet(opcode: u8, extras: &[u8], key: &str, value: &[u8], opaque: u32) -> Vec<u8> {
+pub(crate) fn packet(opcode: u8, extras: &[u8], key: &str, value: &[u8], opaque: u32) -> Vec<u8> {
     let body = extras.len() + key.len() + value.len();
     let mut out = vec![0x80, opcode];
     out.extend(u16::try_from(key.len()).expect("short").to_be_bytes());
@@ -28,12 +28,12 @@ fn packet(opcode: u8, extras: &[u8], key: &str, value: &[u8], opaque: u32) -> Ve
 }
 
 /// A request without extras and value.
-fn plain(opcode: u8, key: &str) -> Vec<u8> {
+pub(crate) fn plain(opcode: u8, key: &str) -> Vec<u8> {
     packet(opcode, &[], key, &[], u32::from(opcode) + 1000)
 }
 
 /// A storage request; flags 5, no expiry.
-fn store(opcode: u8, key: &str, value: &[u8]) -> Vec<u8> {
+pub(crate) fn store(opcode: u8, key: &str, value: &[u8]) -> Vec<u8> {
     packet(
         opcode,
         &[0, 0, 0, 5, 0, 0, 0, 0],
@@ -56,7 +56,7 @@ fn touch(opcode: u8, key: &str) -> Vec<u8> {
 }
 
 /// Reads one packet, its CAS blanked: every memcached counts for itself.
-fn reply(client: &mut Raw) -> Vec<u8> {
+pub(crate) fn reply(client: &mut Raw) -> Vec<u8> {
     let whole = |bytes: &[u8]| {
         let len = u32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?);
         let whole = HEADER + len as usize;

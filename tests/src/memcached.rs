@@ -1,6 +1,11 @@
 //! A real `memcached` of its own.
 
-use std::process::Command;
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use tempfile::TempDir;
 
@@ -12,6 +17,17 @@ pub struct Memcached {
     process: Process,
     port: u16,
     folder: TempDir,
+    guard: Guard,
+}
+
+/// How a `memcached` asks who its clients are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    Nothing,
+    /// By the binary protocol only, with SASL.
+    Sasl,
+    /// By the text protocol only, with a `set` before all else.
+    Text,
 }
 
 impl Memcached {
@@ -29,11 +45,45 @@ impl Memcached {
     /// When it does not listen.
     pub fn start_at(port: u16) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
-        let process = spawn(port, &folder);
+        Self::start_in(folder, port, Guard::Nothing)
+    }
+
+    /// Starts one that speaks text with those only who present one of these names and passwords (`-Y`).
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn with_text_users(users: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("the temporary folder is writable");
+        let lines: Vec<_> = users
+            .iter()
+            .map(|(user, password)| format!("{user}:{password}\n"))
+            .collect();
+        fs::write(folder.path().join("users"), lines.concat()).expect("writable");
+        Self::start_in(folder, ports::free_port(), Guard::Text)
+    }
+
+    /// Starts one that speaks the binary protocol with those only who present one of these names and passwords (`-S`).
+    ///
+    /// # Panics
+    /// When it does not listen, or `saslpasswd2` is not there.
+    pub fn with_sasl_users(users: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("the temporary folder is writable");
+        let database = folder.path().join("sasldb");
+        let configuration = format!("mech_list: plain\nsasldb_path: {}\n", database.display());
+        fs::write(folder.path().join("memcached.conf"), configuration).expect("writable");
+        for (user, password) in users {
+            add_sasl_user(&database, user, password);
+        }
+        Self::start_in(folder, ports::free_port(), Guard::Sasl)
+    }
+
+    fn start_in(folder: TempDir, port: u16, guard: Guard) -> Self {
+        let process = spawn(port, &folder, guard);
         let started = Self {
             process,
             port,
             folder,
+            guard,
         };
         started.wait_answer();
         started
@@ -77,7 +127,7 @@ impl Memcached {
     /// When it does not listen.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.port, &self.folder);
+        self.process = spawn(self.port, &self.folder, self.guard);
         self.wait_answer();
     }
 
@@ -89,11 +139,34 @@ impl Memcached {
     }
 }
 
-fn spawn(port: u16, folder: &TempDir) -> Process {
+fn add_sasl_user(database: &Path, user: &str, password: &str) {
+    let mut child = Command::new("saslpasswd2")
+        .args(["-p", "-c", "-a", "memcached", "-f"])
+        .arg(database)
+        .arg(user)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("saslpasswd2 is installed: package sasl2-bin");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    stdin.write_all(password.as_bytes()).expect("it reads");
+    drop(stdin);
+    assert!(child.wait().expect("it ends").success(), "saslpasswd2");
+}
+
+fn spawn(port: u16, folder: &TempDir, guard: Guard) -> Process {
     let mut command = Command::new("memcached");
     command
         .current_dir(folder.path())
         .args(["-l", "127.0.0.1", "-U", "0", "-t", "2", "-u", "root"])
         .args(["-p", &port.to_string()]);
+    match guard {
+        Guard::Nothing => {}
+        Guard::Sasl => {
+            command.arg("-S").env("SASL_CONF_PATH", folder.path());
+        }
+        Guard::Text => {
+            command.arg("-Y").arg(folder.path().join("users"));
+        }
+    }
     Process::start("memcached", &mut command, &folder.path().join("log"))
 }

@@ -2,20 +2,69 @@
 
 use prism_proto::model::CommandClass;
 
-use crate::protocol::redis::command::{Command, rows};
+use crate::protocol::{
+    memcache,
+    redis::command::{Command, rows},
+};
 
-/// A set of commands; what is not in the table is in no set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Whose commands the rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Memcache,
+    Redis,
+}
+
+impl Table {
+    fn len(self) -> usize {
+        match self {
+            Self::Memcache => memcache::command::all().len(),
+            Self::Redis => rows().count(),
+        }
+    }
+
+    /// Returns the rows of a class; none when nothing is called so.
+    pub(super) fn rows_of(self, class: &CommandClass) -> Vec<usize> {
+        match self {
+            Self::Memcache => {
+                let is_meant = |command: &memcache::command::Command| match class {
+                    CommandClass::Category(name) => command.is_in(name),
+                    CommandClass::Command(name) => command.name == name,
+                };
+                let numbered = memcache::command::all().iter().enumerate();
+                let meant = numbered.filter(|(_, command)| is_meant(command));
+                meant.map(|(row, _)| row).collect()
+            }
+            Self::Redis => rows_of(class),
+        }
+    }
+}
+
+/// A set of commands of one table; what is not in the table is in no set.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandSet {
+    table: Table,
     words: Vec<u64>,
 }
 
 impl CommandSet {
+    /// Makes the set of no command.
+    pub(super) fn none(table: Table) -> Self {
+        Self {
+            table,
+            words: Vec::new(),
+        }
+    }
+
     /// Makes the set of every command.
-    pub(super) fn all() -> Self {
-        let mut set = Self::default();
-        (0..rows().count()).for_each(|row| set.set(row, true));
+    pub(super) fn all(table: Table) -> Self {
+        let mut set = Self::none(table);
+        (0..table.len()).for_each(|row| set.set(row, true));
         set
+    }
+
+    /// Returns the table that the rows are of.
+    pub(super) fn table(&self) -> Table {
+        self.table
     }
 
     /// Whether it has a command.
@@ -33,15 +82,25 @@ impl CommandSet {
     ///
     /// A container stands for its subcommands too.
     pub(super) fn change(&mut self, class: &CommandClass, is_in: bool) -> Option<Vec<usize>> {
-        let rows = rows_of(class);
+        let rows = self.table.rows_of(class);
         rows.iter().for_each(|row| self.set(*row, is_in));
         (!rows.is_empty()).then_some(rows)
     }
 
-    /// Takes away the commands that are not to stay.
-    pub(super) fn retain(&mut self, stays: impl Fn(&Command) -> bool) {
-        for (row, _) in rows().enumerate().filter(|(_, command)| !stays(command)) {
-            self.set(row, false);
+    /// Takes away the commands without which nobody could come in and out.
+    pub(super) fn keep_open(&mut self) {
+        match self.table {
+            Table::Memcache => {
+                let numbered = memcache::command::all().iter().enumerate();
+                let open = numbered.filter(|(_, command)| command.is_open());
+                open.for_each(|(row, _)| self.set(row, false));
+            }
+            Table::Redis => {
+                let open = rows()
+                    .enumerate()
+                    .filter(|(_, command)| command.has_flag("no_auth"));
+                open.for_each(|(row, _)| self.set(row, false));
+            }
         }
     }
 
@@ -56,8 +115,7 @@ impl CommandSet {
     }
 }
 
-/// Returns the rows of a class; none when nothing is called so.
-pub(super) fn rows_of(class: &CommandClass) -> Vec<usize> {
+fn rows_of(class: &CommandClass) -> Vec<usize> {
     let is_named = |command: &Command| match class {
         CommandClass::Category(name) => name == "all" || command.is_in(name),
         CommandClass::Command(name) => command.name == name,
@@ -77,7 +135,7 @@ pub(super) fn rows_of(class: &CommandClass) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use prism_proto::model::{CATEGORIES, COMMANDS};
+    use prism_proto::model::{CATEGORIES, COMMANDS, MEMCACHE_WORDS};
 
     use super::*;
 
@@ -103,6 +161,23 @@ mod tests {
             CATEGORIES.split_whitespace().collect::<Vec<_>>(),
             categories
         );
+    }
+
+    #[test]
+    fn definitions_know_every_command_and_category_of_memcached() {
+        let table = memcache::command::all();
+        let mut names: Vec<_> = table.iter().map(|command| command.name).collect();
+        names.sort_unstable();
+        let known: Vec<_> = MEMCACHE_WORDS.commands.split_whitespace().collect();
+        assert_eq!(known, names);
+        let open = table.iter().filter(|command| command.is_open());
+        let mut open: Vec<_> = open.map(|command| command.name).collect();
+        open.sort_unstable();
+        assert_eq!(MEMCACHE_WORDS.always, open);
+        for category in MEMCACHE_WORDS.categories.split_whitespace() {
+            let class = CommandClass::Category(category.to_owned());
+            assert!(!Table::Memcache.rows_of(&class).is_empty(), "{category}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use prism_proto::model::{Cluster, CommandClass, DEFAULT_USER, Secret, Violations};
+use prism_proto::model::{CacheType, Cluster, CommandClass, DEFAULT_USER, Secret, Violations};
 
 use crate::protocol::{
     message::Span,
@@ -13,6 +13,7 @@ mod check;
 mod commands;
 mod denied;
 mod glob;
+mod memcached;
 mod rules;
 
 #[cfg(test)]
@@ -20,8 +21,9 @@ mod tests;
 
 pub use denied::Denied;
 pub use glob::matches;
+pub use memcached::Forbidden;
 
-use commands::CommandSet;
+use commands::{CommandSet, Table};
 use rules::Rules;
 
 /// Who may do what on one cluster, made once per definition.
@@ -52,10 +54,11 @@ impl Access {
     /// Each password that cannot be read and each command that this build does not know.
     pub fn of(cluster: &Cluster) -> Result<Self, Violations> {
         let mut violations = Violations::new();
+        let table = table_of(cluster);
         let mut users = BTreeMap::new();
         for (index, user) in cluster.users().iter().enumerate() {
             let field = format!("auth.users[{index}]");
-            let mut rules = Rules::nothing();
+            let mut rules = Rules::nothing(table);
             for rule in &user.rules {
                 if !rules.apply(rule) {
                     let words = format!("`{rule}`: this data plane knows no such command");
@@ -226,10 +229,17 @@ fn default_user(cluster: &Cluster, violations: &mut Violations) -> User {
         is_open: written.is_none() && !is_off,
         password: written.and_then(|secret| reveal(secret, "auth.password", violations)),
         rules: if is_off {
-            Rules::nothing()
+            Rules::nothing(table_of(cluster))
         } else {
-            Rules::everything()
+            Rules::everything(table_of(cluster))
         },
+    }
+}
+
+fn table_of(cluster: &Cluster) -> Table {
+    match cluster.cache_type() {
+        CacheType::Memcache => Table::Memcache,
+        CacheType::Redis | CacheType::RedisCluster => Table::Redis,
     }
 }
 
@@ -248,8 +258,8 @@ fn denied(cluster: &Cluster, violations: &mut Violations) -> Option<CommandSet> 
         return None;
     }
     let mut denied = match cluster.allow().is_empty() {
-        true => CommandSet::default(),
-        false => CommandSet::all(),
+        true => CommandSet::none(table_of(cluster)),
+        false => CommandSet::all(table_of(cluster)),
     };
     let mut change = |field: &str, classes: &[CommandClass], is_denied| {
         for (index, class) in classes.iter().enumerate() {
@@ -261,7 +271,6 @@ fn denied(cluster: &Cluster, violations: &mut Violations) -> Option<CommandSet> 
     };
     change("allow", cluster.allow(), false);
     change("deny", cluster.deny(), true);
-    // Without these nobody could come in.
-    denied.retain(|command| !command.has_flag("no_auth"));
+    denied.keep_open();
     Some(denied)
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use prism_proto::model::{AclRule, CommandClass};
 
-use super::{commands::CommandSet, glob};
+use super::{
+    commands::{CommandSet, Table},
+    glob,
+};
 use crate::protocol::redis::command::{Command, Foreign};
 
 /// What a user may run and touch.
@@ -41,9 +44,9 @@ struct KeyPattern {
 
 impl Rules {
     /// Makes the rules of a user who may do everything.
-    pub(super) fn everything() -> Self {
+    pub(super) fn everything(table: Table) -> Self {
         Self {
-            commands: CommandSet::all(),
+            commands: CommandSet::all(table),
             has_all_commands: true,
             categories: vec![("all".to_owned(), true)],
             first_arguments: BTreeMap::new(),
@@ -56,16 +59,17 @@ impl Rules {
     }
 
     /// Makes the rules of a user who may do nothing.
-    pub(super) fn nothing() -> Self {
+    pub(super) fn nothing(table: Table) -> Self {
         Self {
-            commands: CommandSet::default(),
+            commands: CommandSet::none(table),
             has_all_commands: false,
             categories: Vec::new(),
             first_arguments: BTreeMap::new(),
             keys: Vec::new(),
             has_all_keys: false,
             channels: Vec::new(),
-            has_all_channels: false,
+            // Memcached has none to forbid.
+            has_all_channels: table == Table::Memcache,
             shown: vec!["-@all".to_owned()],
         }
     }
@@ -91,7 +95,7 @@ impl Rules {
             AclRule::Command { class, is_allowed } => return self.change(rule, class, *is_allowed),
             AclRule::FirstArgument { command, argument } => {
                 let class = CommandClass::Command(command.clone());
-                let rows = super::commands::rows_of(&class);
+                let rows = self.commands.table().rows_of(&class);
                 let Some(row) = rows.first() else {
                     return false;
                 };
@@ -166,6 +170,11 @@ impl Rules {
                 .any(|allowed| allowed.eq_ignore_ascii_case(first))
         };
         first.is_some_and(is_allowed)
+    }
+
+    /// Whether the user may run the command of a row.
+    pub(super) fn may_run_row(&self, row: usize) -> bool {
+        self.has_all_commands || self.commands.has_row(row)
     }
 
     /// Whether the user may run a command that is in no table: only categories can speak of it, the last that does decides.

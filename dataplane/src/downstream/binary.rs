@@ -1,20 +1,29 @@
 //! A Memcached session that speaks the binary protocol.
 
+use std::rc::Rc;
+
 use crate::{
     cluster::{Batch, Call, ClusterWorker},
     downstream::session::{Next, Protocol},
     inflight::{Finish, Piece, Wish},
     protocol::{
-        memcache::binary::{
-            Class, Header, Located, NOOP, Operation, Packet, REQUEST, RequestDecoder, Status,
-            is_packet, write_failure,
+        memcache::{
+            binary::{
+                Class, Entry, Header, Located, NOOP, Operation, Packet, REQUEST, RequestDecoder,
+                Status, is_packet, write_failure,
+            },
+            command::lookup,
         },
         message::{Progress, bytes_of},
     },
     upstream::{Expect, Kind},
 };
 
-use super::stats::figures;
+use super::{
+    gate::{Gate, Stop},
+    sasl::Sasl,
+    stats::figures,
+};
 
 /// Number of the flush that answers.
 const FLUSH: u8 = 0x08;
@@ -39,6 +48,8 @@ const KIND: Kind = Kind {
 /// The protocol side of one client.
 pub(super) struct Binary {
     decoder: RequestDecoder,
+    gate: Gate,
+    sasl: Sasl,
     /// Bytes of a refused request that are still to come.
     swallow: usize,
     /// A request is being thrown away.
@@ -46,9 +57,11 @@ pub(super) struct Binary {
 }
 
 impl Binary {
-    pub(super) fn new(cluster: &ClusterWorker) -> Self {
+    pub(super) fn new(cluster: &Rc<ClusterWorker>) -> Self {
         Self {
             decoder: RequestDecoder::new(cluster.settings_ref().limits),
+            gate: Gate::new(cluster),
+            sasl: Sasl::default(),
             swallow: 0,
             is_swallowing: false,
         }
@@ -70,6 +83,7 @@ impl Binary {
         };
         match operation.class {
             Class::Keyed => self.forward(operation, header, request, batch),
+            Class::Mechanisms | Class::Present => {}
             Class::Flush => flush(operation, header, request.bytes(), batch),
             Class::Noop => batch.answer(|out| packet.write(out)),
             Class::Quit => {
@@ -92,6 +106,46 @@ impl Binary {
             }),
         }
         Next::Continue
+    }
+
+    /// Looks at what a client sent that may not do everything; returns what becomes of it if it is answered by that.
+    #[cold]
+    fn stop(
+        &mut self,
+        operation: &Operation,
+        header: Header,
+        raw: &[u8],
+        batch: &mut Batch<'_>,
+    ) -> Option<Next> {
+        if matches!(operation.class, Class::Mechanisms | Class::Present) {
+            self.sasl.answer(&mut self.gate, header, raw, batch);
+            return Some(Next::Continue);
+        }
+        let name = match operation.command {
+            // A store on a condition is another command of text.
+            "set" if header.cas != 0 => "cas",
+            name => name,
+        };
+        let command = lookup(name.as_bytes()).filter(|command| command.name != "version")?;
+        let key = bytes_of(raw, &self.decoder.key());
+        let keys = (!key.is_empty() && operation.class == Class::Keyed).then_some(key);
+        let (status, words, next) = match self.gate.check((command, false), keys) {
+            Ok(()) => return None,
+            Err(Stop::Shut) => (Status::AuthFailure, None, Next::Close),
+            Err(Stop::Forbidden(words)) => (Status::Denied, Some(words), Next::Continue),
+        };
+        batch.cluster().metrics.refused_total.inc();
+        let packet = Packet {
+            opcode: header.opcode,
+            opaque: header.opaque,
+            status,
+            key: b"",
+            value: words
+                .as_ref()
+                .map_or(status.words(), |words| words.as_bytes()),
+        };
+        batch.answer(|out| packet.write(out));
+        Some(next)
     }
 
     fn forward(
@@ -132,6 +186,14 @@ impl Protocol for Binary {
             self.is_swallowing = true;
             return Ok(Progress::Complete { len });
         }
+        if !self.gate.is_free() {
+            let entry = match self.gate.is_locked() {
+                true if self.gate.is_shut() => Entry::Shut,
+                true => Entry::Open,
+                false => Entry::Unguarded,
+            };
+            self.decoder.set_entry(entry);
+        }
         // Memcached closes such a connection without a word.
         self.decoder.decode(bytes).map_err(|_| Vec::new())
     }
@@ -148,7 +210,15 @@ impl Protocol for Binary {
             batch.switch(KIND);
         }
         match self.decoder.located() {
-            Located::Operation(operation) => self.run(operation, header, request, batch),
+            Located::Operation(operation) => {
+                let is_login = matches!(operation.class, Class::Mechanisms | Class::Present);
+                if (is_login || !self.gate.is_free())
+                    && let Some(next) = self.stop(operation, header, request.bytes(), batch)
+                {
+                    return next;
+                }
+                self.run(operation, header, request, batch)
+            }
             Located::Refused { status, swallow } => {
                 batch.cluster().metrics.refused_total.inc();
                 batch.answer(|out| write_status(out, header, status));
@@ -159,6 +229,10 @@ impl Protocol for Binary {
                 }
             }
         }
+    }
+
+    fn is_dismissed(&mut self, _: &ClusterWorker) -> bool {
+        self.gate.is_dismissed()
     }
 
     fn shrink(&mut self) {}

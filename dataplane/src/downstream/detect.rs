@@ -45,6 +45,11 @@ impl Protocol for Detect {
         }
     }
 
+    fn is_dismissed(&mut self, cluster: &ClusterWorker) -> bool {
+        let spoken = self.spoken.as_mut();
+        spoken.is_some_and(|spoken| spoken.is_dismissed(cluster))
+    }
+
     fn shrink(&mut self) {
         if let Some(spoken) = &mut self.spoken {
             spoken.shrink();

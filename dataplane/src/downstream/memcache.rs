@@ -7,7 +7,10 @@ use base64::{
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::stats::write_stats;
+use super::{
+    gate::{Gate, Stop},
+    stats::write_stats,
+};
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible},
     downstream::session::{Next, Protocol},
@@ -15,6 +18,7 @@ use crate::{
     protocol::{
         memcache::{
             command::{Class, Command},
+            login::{Login, LoginDecoder},
             request::{Located, RequestDecoder},
             split,
         },
@@ -37,6 +41,9 @@ const VERSION: &str = concat!("VERSION prism-", env!("CARGO_PKG_VERSION"), "\r\n
 /// The protocol side of one Memcached client.
 pub(super) struct Memcache {
     decoder: RequestDecoder,
+    /// What a client sends that has to authenticate.
+    login: LoginDecoder,
+    gate: Gate,
     /// Bytes of a refused request that are still to come.
     swallow: usize,
     /// A request is being thrown away.
@@ -47,6 +54,8 @@ impl Memcache {
     pub(super) fn new(cluster: &Rc<ClusterWorker>) -> Self {
         Self {
             decoder: RequestDecoder::new(cluster.settings_ref().limits),
+            login: LoginDecoder::default(),
+            gate: Gate::new(cluster),
             swallow: 0,
             is_swallowing: false,
         }
@@ -120,11 +129,7 @@ impl Memcache {
             is_write: command.write,
         };
         let copy = request.clone();
-        let mut key = Cow::Borrowed(bytes_of(copy.bytes(), &span));
-        if self.decoder.is_base64() {
-            // Both spellings of a key meet. What the endpoint cannot decode it refuses wherever it goes.
-            key = KEYS.decode(&key).map_or(key, Cow::Owned);
-        }
+        let key = self.key(copy.bytes(), &span);
         if call.expect == Expect::Meta {
             return batch.forward(&key, request, call);
         }
@@ -132,6 +137,57 @@ impl Memcache {
         followed.extend_from_slice(copy.bytes());
         followed.extend_from_slice(BARRIER);
         batch.forward(&key, Piece::Borrowed(&followed), call);
+    }
+
+    /// Returns the bytes that a key stands for.
+    fn key<'a>(&self, raw: &'a [u8], span: &Span) -> Cow<'a, [u8]> {
+        let key = bytes_of(raw, span);
+        match self.decoder.is_base64() {
+            // Both spellings of a key meet. What the endpoint cannot decode it refuses wherever it goes.
+            true => KEYS.decode(key).map_or(Cow::Borrowed(key), Cow::Owned),
+            false => Cow::Borrowed(key),
+        }
+    }
+
+    /// Looks at what a client sent that may not do everything; returns whether it is answered by that.
+    #[cold]
+    fn is_stopped(&mut self, request: &Piece<'_>, batch: &mut Batch<'_>) -> bool {
+        if let Some(login) = self.login.take() {
+            self.log_in(login, request.bytes(), batch);
+            return true;
+        }
+        let Located::Command(command) = self.decoder.located() else {
+            return false;
+        };
+        let spans = self.decoder.keys().iter();
+        let keys: Vec<_> = spans.map(|span| self.key(request.bytes(), span)).collect();
+        let words = match self.gate.check((command, self.decoder.is_change()), keys) {
+            Ok(()) => return false,
+            Err(Stop::Shut) => "unauthenticated".to_owned(),
+            Err(Stop::Forbidden(words)) => words,
+        };
+        match self.decoder.is_noreply() {
+            true => refuse(batch, b""),
+            false => refuse(batch, format!("CLIENT_ERROR {words}\r\n").as_bytes()),
+        }
+        true
+    }
+
+    /// Answers a client that presents a name and a password, or should have.
+    fn log_in(&mut self, login: Login, raw: &[u8], batch: &mut Batch<'_>) {
+        match login {
+            Login::Refused { reply, swallow } => {
+                self.swallow = swallow;
+                refuse(batch, reply);
+            }
+            Login::Credentials { user, password } => {
+                let (user, password) = (bytes_of(raw, &user), bytes_of(raw, &password));
+                match self.gate.present(user, password) {
+                    true => batch.answer(|out| out.extend_from_slice(b"STORED\r\n")),
+                    false => refuse(batch, b"CLIENT_ERROR authentication failure\r\n"),
+                }
+            }
+        }
     }
 
     fn forward(&self, command: &Command, request: Piece<'_>, batch: &mut Batch<'_>) {
@@ -230,6 +286,12 @@ impl Protocol for Memcache {
             self.is_swallowing = true;
             return Ok(Progress::Complete { len });
         }
+        if !self.gate.is_free()
+            && (!self.login.is_idle() || self.decoder.is_idle() && self.gate.is_shut())
+        {
+            // Memcached closes such a connection without a word.
+            return self.login.decode(bytes).map_err(|_| Vec::new());
+        }
         self.decoder
             .decode(bytes)
             .map_err(|error| error.reply().to_vec())
@@ -237,6 +299,9 @@ impl Protocol for Memcache {
 
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
         if std::mem::take(&mut self.is_swallowing) {
+            return Next::Continue;
+        }
+        if !self.gate.is_free() && self.is_stopped(&request, batch) {
             return Next::Continue;
         }
         match self.decoder.located() {
@@ -247,6 +312,10 @@ impl Protocol for Memcache {
                 Next::Continue
             }
         }
+    }
+
+    fn is_dismissed(&mut self, _: &ClusterWorker) -> bool {
+        self.gate.is_dismissed()
     }
 
     fn shrink(&mut self) {

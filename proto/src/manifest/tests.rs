@@ -325,7 +325,7 @@ max_pending = -1
 listen_addr = "127.0.0.1:2"
 cache_type = "memcache"
 servers = "10.0.0.1:11211"
-password = "x"
+deny = ["flushall"]
 "#;
     let expected = [
         "f.toml:1:1: unknown key `tilte`",
@@ -343,7 +343,7 @@ password = "x"
         "f.toml:18:15: max_pending: -1 is out of range",
         "f.toml:20:1: name: is missing",
         "f.toml:23:11: endpoints: expected an array, found string",
-        "f.toml:24:12: auth.password: needs cache_type redis or redis_cluster",
+        "f.toml:24:9: deny[0]: unknown command `flushall` (did you mean \"flush_all\"?)",
     ];
     let found = errors(text);
     for (found, expected) in found.iter().zip(expected) {

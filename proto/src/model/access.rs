@@ -1,16 +1,14 @@
 //! Who may do what, checked: users with their rules, and the commands a cluster allows or denies.
 
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::collections::BTreeMap;
 
 use crate::model::{
-    AclRule, CacheType, CommandClass, Draft, Secret, UserDraft, Violations, limits,
+    AclRule, CommandClass, Draft, RuleError, Secret, UserDraft, Violations, Vocabulary,
+    command::REDIS_WORDS, limits,
 };
 
 /// Name of the user that clients are before they authenticate.
 pub const DEFAULT_USER: &str = "default";
-
-/// Commands that clients need to come in, and that can therefore not be denied.
-const ALWAYS: [&str; 4] = ["auth", "hello", "quit", "reset"];
 
 /// One user that clients may authenticate as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,35 +24,46 @@ pub struct User {
 /// Reads the rules of all users of a checked draft.
 pub(super) fn users(draft: &Draft) -> Vec<User> {
     let users = draft.auth.iter().flat_map(|auth| &auth.users);
+    let words = words_of(draft);
     let user = |user: &UserDraft| {
         let texts = user.commands.iter().chain(&user.keys);
         Some(User {
             name: user.username.clone(),
             password: user.password.clone()?,
-            rules: texts.filter_map(|text| text.parse().ok()).collect(),
+            rules: texts
+                .filter_map(|text| AclRule::read(text, words).ok())
+                .collect(),
         })
     };
     users.filter_map(user).collect()
 }
 
 /// Reads a list of commands and categories of a checked draft.
-pub(super) fn classes(texts: &[String]) -> Vec<CommandClass> {
-    texts.iter().filter_map(|text| text.parse().ok()).collect()
+pub(super) fn classes(draft: &Draft, texts: &[String]) -> Vec<CommandClass> {
+    let words = words_of(draft);
+    let read = |text: &String| CommandClass::read(text, words).ok();
+    texts.iter().filter_map(read).collect()
+}
+
+/// Returns the names that rules of a definition are written with; a type that is missing is a violation elsewhere.
+fn words_of(draft: &Draft) -> &'static Vocabulary {
+    draft.cache_type.map_or(&REDIS_WORDS, Vocabulary::of)
 }
 
 /// Checks everything about users and commands.
 pub(super) fn check(draft: &Draft, violations: &mut Violations) {
-    let memcache = draft.cache_type == Some(CacheType::Memcache);
+    let words = words_of(draft);
     for (field, texts) in [("allow", &draft.allow), ("deny", &draft.deny)] {
         check_size(field, texts.len(), violations);
-        if memcache && !texts.is_empty() {
-            violations.push(field, "needs cache_type redis or redis_cluster");
-            continue;
-        }
-        parse_all::<CommandClass>(field, texts, violations);
+        read_all(
+            field,
+            texts,
+            |text| CommandClass::read(text, words),
+            violations,
+        );
     }
     for (index, text) in draft.deny.iter().enumerate() {
-        if ALWAYS.contains(&text.to_ascii_lowercase().as_str()) {
+        if words.always.contains(&text.to_ascii_lowercase().as_str()) {
             let words = format!("`{text}` cannot be denied: clients come in and out with it");
             violations.push(format!("deny[{index}]"), words);
         }
@@ -64,7 +73,7 @@ pub(super) fn check(draft: &Draft, violations: &mut Violations) {
     let mut names = BTreeMap::new();
     for (index, user) in auth.users.iter().enumerate() {
         let mut wrong = Violations::new();
-        check_user(user, &mut wrong);
+        check_user(user, words, &mut wrong);
         if let Some(first) = names.insert(&user.username, index) {
             let words = format!("`{}` is already auth.users[{first}]", user.username);
             wrong.push("username", words);
@@ -72,14 +81,11 @@ pub(super) fn check(draft: &Draft, violations: &mut Violations) {
         if user.username == DEFAULT_USER && auth.password.is_some() {
             wrong.push("username", "`default` is already defined by auth.password");
         }
-        if memcache {
-            wrong.push("username", "needs cache_type redis or redis_cluster");
-        }
         violations.extend_under(&format!("auth.users[{index}]"), wrong);
     }
 }
 
-fn check_user(user: &UserDraft, violations: &mut Violations) {
+fn check_user(user: &UserDraft, words: &Vocabulary, violations: &mut Violations) {
     let name = &user.username;
     let is_blank = |c: char| c.is_whitespace() || c.is_control();
     if name.is_empty() {
@@ -97,7 +103,7 @@ fn check_user(user: &UserDraft, violations: &mut Violations) {
     }
     for (field, texts) in [("commands", &user.commands), ("keys", &user.keys)] {
         check_size(field, texts.len(), violations);
-        let rules = parse_all::<AclRule>(field, texts, violations);
+        let rules = read_all(field, texts, |text| AclRule::read(text, words), violations);
         check_useless(field, &rules, violations);
     }
 }
@@ -125,24 +131,25 @@ fn check_useless(field: &str, rules: &[AclRule], violations: &mut Violations) {
     }
 }
 
-fn parse_all<T>(field: &str, texts: &[String], violations: &mut Violations) -> Vec<T>
-where
-    T: FromStr,
-    T::Err: Display,
-{
-    let mut parsed = Vec::with_capacity(texts.len());
+fn read_all<T>(
+    field: &str,
+    texts: &[String],
+    read: impl Fn(&str) -> Result<T, RuleError>,
+    violations: &mut Violations,
+) -> Vec<T> {
+    let mut known = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let field = format!("{field}[{index}]");
         if text.len() > limits::MAX_TEXT_BYTES {
             violations.push(field, "is over 4096 bytes long");
             continue;
         }
-        match text.parse() {
-            Ok(value) => parsed.push(value),
-            Err(error) => violations.push(field, T::Err::to_string(&error)),
+        match read(text) {
+            Ok(value) => known.push(value),
+            Err(error) => violations.push(field, error.to_string()),
         }
     }
-    parsed
+    known
 }
 
 fn check_size(field: &str, count: usize, violations: &mut Violations) {
@@ -155,7 +162,7 @@ fn check_size(field: &str, count: usize, violations: &mut Violations) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AuthDraft, ClusterSpec, tests::least};
+    use crate::model::{AuthDraft, CacheType, ClusterSpec, tests::least};
 
     fn user(username: &str, commands: &[&str], keys: &[&str]) -> UserDraft {
         UserDraft {
@@ -227,6 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn users_of_memcached_have_its_commands_and_no_channels() {
+        let rules = ["+get", "-flush_all", "+set|x", "+hgetall", "+@connection"];
+        let draft = Draft {
+            cache_type: Some(CacheType::Memcache),
+            ..with(vec![user(
+                "a",
+                &rules,
+                &["%R~app:*", "&news", "allchannels"],
+            )])
+        };
+        assert_eq!(
+            violations_of(draft),
+            [
+                "auth.users[0].commands[2]: unknown command `set|x`",
+                "auth.users[0].commands[3]: unknown command `hgetall`",
+                "auth.users[0].commands[4]: unknown category `connection`",
+                "auth.users[0].keys[1]: `&news` is a rule about channels, which Memcached does not have",
+                "auth.users[0].keys[2]: `allchannels` is a rule about channels, which Memcached does not have",
+            ]
+        );
+    }
+
+    #[test]
     fn commands_of_a_cluster_are_names_and_categories() {
         let list = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         let draft = Draft {
@@ -244,9 +274,18 @@ mod tests {
         );
         let memcache = Draft {
             cache_type: Some(CacheType::Memcache),
+            allow: list(&["@write", "GATS", "hget"]),
+            deny: list(&["flushall", "@slow", "version", "@dangerous"]),
             ..draft
         };
-        let found = violations_of(memcache);
-        assert!(found.contains(&"allow: needs cache_type redis or redis_cluster".to_owned()));
+        assert_eq!(
+            violations_of(memcache),
+            [
+                "allow[2]: unknown command `hget` (did you mean \"get\"?)",
+                "deny[0]: unknown command `flushall` (did you mean \"flush_all\"?)",
+                "deny[1]: unknown category `slow`",
+                "deny[2]: `version` cannot be denied: clients come in and out with it",
+            ]
+        );
     }
 }

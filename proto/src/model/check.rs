@@ -299,13 +299,9 @@ fn check_tuning(draft: &Draft, violations: &mut Violations) {
     }
 }
 
-/// Memcached's text protocol knows no passwords; empty secrets protect nothing.
+/// Empty secrets protect nothing.
 fn check_secrets(draft: &Draft, violations: &mut Violations) {
-    let memcache = draft.cache_type == Some(CacheType::Memcache);
     for (field, secret) in draft.secrets() {
-        if memcache {
-            violations.push(field.as_str(), "needs cache_type redis or redis_cluster");
-        }
         let text = match secret {
             Secret::Plain(text) | Secret::Env(text) | Secret::Unchanged(text) => text.as_str(),
             Secret::File(path) => path.to_str().unwrap_or("not utf-8"),
@@ -315,6 +311,10 @@ fn check_secrets(draft: &Draft, violations: &mut Violations) {
         } else if text.len() > limits::MAX_TEXT_BYTES {
             violations.push(field, "is over 4096 bytes long");
         }
+    }
+    if draft.cache_type == Some(CacheType::Memcache) && draft.backend_auth.is_some() {
+        let words = "needs cache_type redis or redis_cluster";
+        violations.push("backend_auth.password", words);
     }
     let without_password =
         |auth: &BackendAuthDraft| auth.password.is_none() && auth.username.is_some();

@@ -1,5 +1,38 @@
 //! The names that rules about commands may use, so that a mistake is found where it is written.
 
+use crate::model::CacheType;
+
+/// The names of one protocol, all in lower case.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// Every command, separated by spaces; a subcommand as `container|name`.
+    pub commands: &'static str,
+    /// Every category of commands, separated by spaces.
+    pub categories: &'static str,
+    /// Commands that clients need to come in and out, and that can therefore not be denied.
+    pub always: &'static [&'static str],
+    /// Rules about channels and first arguments have a meaning.
+    pub is_redis: bool,
+}
+
+/// The names of Redis.
+pub static REDIS_WORDS: Vocabulary = Vocabulary {
+    commands: COMMANDS,
+    categories: CATEGORIES,
+    always: &["auth", "hello", "quit", "reset"],
+    is_redis: true,
+};
+
+/// The names of Memcached; operations of the binary protocol stand under those of text.
+pub static MEMCACHE_WORDS: Vocabulary = Vocabulary {
+    commands: "\
+    add append cache_memlimit cas decr delete flush_all gat gats get gets incr lru lru_crawler ma md me mg mn ms \
+    prepend quit refresh_certs replace set shutdown slabs stats touch verbosity version watch",
+    categories: "all dangerous read write",
+    always: &["mn", "quit", "version"],
+    is_redis: false,
+};
+
 /// Every command of Redis 7.0 and the newer ones that data planes know, separated by spaces, in order.
 pub const COMMANDS: &str = "\
     acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save \
@@ -46,21 +79,31 @@ pub const CATEGORIES: &str = "\
     admin all bitmap blocking connection dangerous fast geo hash hyperloglog keyspace list pubsub read scripting set \
     slow sortedset stream string transaction write";
 
-/// Whether `name`, in lower case, is a command or a `container|subcommand`.
-pub(super) fn is_command(name: &str) -> bool {
-    COMMANDS.split(' ').any(|known| known == name)
-}
+impl Vocabulary {
+    /// Returns the names of a cluster's protocol.
+    pub fn of(cache_type: CacheType) -> &'static Self {
+        match cache_type {
+            CacheType::Memcache => &MEMCACHE_WORDS,
+            CacheType::Redis | CacheType::RedisCluster => &REDIS_WORDS,
+        }
+    }
 
-/// Whether `name` is a command that has subcommands.
-pub(super) fn is_container(name: &str) -> bool {
-    let is_below = |known: &str| {
-        let rest = known.strip_prefix(name);
-        rest.is_some_and(|rest| rest.starts_with('|'))
-    };
-    COMMANDS.split(' ').any(is_below)
-}
+    /// Whether `name`, in lower case, is a command or a `container|subcommand`.
+    pub(super) fn is_command(&self, name: &str) -> bool {
+        self.commands.split(' ').any(|known| known == name)
+    }
 
-/// Whether `name`, in lower case and without `@`, is a category.
-pub(super) fn is_category(name: &str) -> bool {
-    CATEGORIES.split(' ').any(|known| known == name)
+    /// Whether `name` is a command that has subcommands.
+    pub(super) fn is_container(&self, name: &str) -> bool {
+        let is_below = |known: &str| {
+            let rest = known.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with('|'))
+        };
+        self.commands.split(' ').any(is_below)
+    }
+
+    /// Whether `name`, in lower case and without `@`, is a category.
+    pub(super) fn is_category(&self, name: &str) -> bool {
+        self.categories.split(' ').any(|known| known == name)
+    }
 }

@@ -29,7 +29,7 @@ pub(crate) mod tests;
 pub use access::{DEFAULT_USER, User};
 pub use address::{AddressError, EndpointAddr, ListenAddr, parse_host};
 pub use cluster::{Cluster, Endpoint, HotKeys, Limits, Probing, Slowlog, Timeouts, TopologyPolicy};
-pub use command::{CATEGORIES, COMMANDS};
+pub use command::{CATEGORIES, COMMANDS, MEMCACHE_WORDS, REDIS_WORDS, Vocabulary};
 pub use draft::{
     AuthDraft, BackendAuthDraft, BackendTlsDraft, BackupRequestDraft, ClientCacheDraft, Draft,
     EndpointDraft, HotKeysDraft, SlowlogThreshold, TlsDraft, UserDraft,

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use thiserror::Error;
 
 use crate::model::{
-    command::{CATEGORIES, COMMANDS, is_category, is_command, is_container},
+    command::{REDIS_WORDS, Vocabulary},
     nearest::nearest,
 };
 
@@ -70,6 +70,9 @@ pub enum RuleError {
     /// It would be a password in the clear; not repeated.
     #[error("a password does not belong here: it is the key `password`")]
     Password,
+    /// A channel where there are none.
+    #[error("`{0}` is a rule about channels, which Memcached does not have")]
+    Channels(String),
     /// A pattern with a blank can never be given to Redis.
     #[error("`{0}` has a blank")]
     Blank(String),
@@ -88,21 +91,32 @@ pub enum RuleError {
     DeniedArgument(String),
 }
 
+impl CommandClass {
+    /// Reads a class in the words of a protocol.
+    ///
+    /// # Errors
+    /// When nothing is called so.
+    pub fn read(text: &str, words: &Vocabulary) -> Result<Self, RuleError> {
+        let name = text.to_ascii_lowercase();
+        if let Some(category) = name.strip_prefix('@') {
+            return match words.is_category(category) {
+                true => Ok(Self::Category(category.to_owned())),
+                false => Err(unknown("category", category, words.categories)),
+            };
+        }
+        match words.is_command(&name) {
+            true => Ok(Self::Command(name)),
+            false => Err(unknown("command", &name, words.commands)),
+        }
+    }
+}
+
 impl FromStr for CommandClass {
     type Err = RuleError;
 
+    /// Reads a class in the words of Redis.
     fn from_str(text: &str) -> Result<Self, RuleError> {
-        let name = text.to_ascii_lowercase();
-        if let Some(category) = name.strip_prefix('@') {
-            return match is_category(category) {
-                true => Ok(Self::Category(category.to_owned())),
-                false => Err(unknown("category", category, CATEGORIES)),
-            };
-        }
-        match is_command(&name) {
-            true => Ok(Self::Command(name)),
-            false => Err(unknown("command", &name, COMMANDS)),
-        }
+        Self::read(text, &REDIS_WORDS)
     }
 }
 
@@ -117,17 +131,41 @@ fn unknown(kind: &'static str, name: &str, known: &str) -> RuleError {
 impl FromStr for AclRule {
     type Err = RuleError;
 
+    /// Reads a rule in the words of Redis.
     fn from_str(text: &str) -> Result<Self, RuleError> {
-        if let Some(rule) = word(text) {
-            return Ok(rule);
+        Self::read(text, &REDIS_WORDS)
+    }
+}
+
+impl AclRule {
+    /// Reads a rule in the words of a protocol.
+    ///
+    /// # Errors
+    /// [`RuleError`].
+    pub fn read(text: &str, words: &Vocabulary) -> Result<Self, RuleError> {
+        let rule = match word(text) {
+            Some(rule) => rule,
+            None => Self::spelled(text, words)?,
+        };
+        let is_channel = matches!(
+            rule,
+            Self::AllChannels | Self::Channel(_) | Self::ResetChannels
+        );
+        match is_channel && !words.is_redis {
+            true => Err(RuleError::Channels(text.to_owned())),
+            false => Ok(rule),
         }
+    }
+
+    /// Reads the rules that begin with a sign.
+    fn spelled(text: &str, words: &Vocabulary) -> Result<Self, RuleError> {
         let wrong = || RuleError::Spelling(text.to_owned());
         let mut letters = text.chars();
         let sign = letters.next().ok_or_else(wrong)?;
         let rest = letters.as_str();
         match sign {
-            '+' => allowed(rest),
-            '-' => denied(text, rest),
+            '+' => allowed(rest, words),
+            '-' => denied(text, rest, words),
             '~' => key(text, rest, (true, true)),
             '%' => {
                 let (rights, pattern) = rest.split_once('~').ok_or_else(wrong)?;
@@ -181,11 +219,11 @@ fn wrong_word(text: &str) -> RuleError {
     }
 }
 
-fn allowed(text: &str) -> Result<AclRule, RuleError> {
+fn allowed(text: &str, words: &Vocabulary) -> Result<AclRule, RuleError> {
     if let Some((command, argument)) = text.split_once('|') {
         let command = command.to_ascii_lowercase();
-        let is_word = !argument.is_empty() && !argument.contains('|');
-        if is_word && is_command(&command) && !is_container(&command) {
+        let is_word = words.is_redis && !argument.is_empty() && !argument.contains('|');
+        if is_word && words.is_command(&command) && !words.is_container(&command) {
             return Ok(AclRule::FirstArgument {
                 command,
                 argument: argument.to_owned(),
@@ -193,20 +231,20 @@ fn allowed(text: &str) -> Result<AclRule, RuleError> {
         }
     }
     Ok(AclRule::Command {
-        class: text.parse()?,
+        class: CommandClass::read(text, words)?,
         is_allowed: true,
     })
 }
 
-fn denied(whole: &str, text: &str) -> Result<AclRule, RuleError> {
+fn denied(whole: &str, text: &str, words: &Vocabulary) -> Result<AclRule, RuleError> {
     if let Some((command, _)) = text.split_once('|') {
         let command = command.to_ascii_lowercase();
-        if is_command(&command) && !is_container(&command) {
+        if words.is_redis && words.is_command(&command) && !words.is_container(&command) {
             return Err(RuleError::DeniedArgument(whole.to_owned()));
         }
     }
     Ok(AclRule::Command {
-        class: text.parse()?,
+        class: CommandClass::read(text, words)?,
         is_allowed: false,
     })
 }

@@ -1,13 +1,11 @@
 //! AUTH and ACL: who a client is, what it may do, and what it may know of that.
 
-use std::sync::Arc;
-
 use prism_proto::model::DEFAULT_USER;
 
-use super::super::subscriber::Subscriber;
+use super::super::{standing::Standing, subscriber::Subscriber};
 use super::{Asked, Client, Handler, SYNTAX, Words, command::CATEGORIES};
 use crate::{
-    access::{Access, Denied, User},
+    access::{Denied, User},
     cluster::ClusterWorker,
     protocol::{
         message::{Span, bytes_of},
@@ -29,64 +27,7 @@ const NO_AUTH: Words = Words::Borrowed("NOAUTH Authentication required.");
 const WRONG_PASS: Words =
     Words::Borrowed("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// Who a client is, and whether its requests have to be looked at.
-pub(super) struct Standing {
-    user: Arc<User>,
-    access: Arc<Access>,
-    /// It presented the password of its user.
-    has_presented: bool,
-    /// Its user is gone or has another password: it is to leave.
-    is_dismissed: bool,
-    /// Its rules about channels changed: what it listens to may be forbidden by now.
-    has_lost_channels: bool,
-    /// The rules that `user` and `access` are of.
-    generation: u32,
-    /// The rules under which nothing is forbidden to it; 0 for none.
-    free_under: u32,
-}
-
 impl Standing {
-    pub(super) fn new(cluster: &ClusterWorker) -> Self {
-        let access = Arc::clone(&cluster.runtime().access);
-        Self {
-            user: Arc::clone(access.default_user()),
-            access,
-            has_presented: false,
-            is_dismissed: false,
-            has_lost_channels: false,
-            generation: cluster.rules(),
-            free_under: 0,
-        }
-    }
-
-    /// Takes over rules that changed since the last look.
-    fn review(&mut self, cluster: &ClusterWorker) {
-        if self.generation == cluster.rules() {
-            return;
-        }
-        self.generation = cluster.rules();
-        self.access = Arc::clone(&cluster.runtime().access);
-        let named = self.access.user(self.user.name().as_bytes()).cloned();
-        match &named {
-            Some(user) if user.is_open() => self.has_presented = false,
-            Some(user) if !self.has_presented || user.admits(&self.user) => {}
-            _ => self.dismiss(),
-        }
-        let keeps_channels = |user: &Arc<User>| user.keeps_channels_of(&self.user);
-        self.has_lost_channels |= !named.as_ref().is_some_and(keeps_channels);
-        let user = named.filter(|_| !self.is_dismissed);
-        self.user = user.unwrap_or_else(|| Arc::clone(self.access.default_user()));
-    }
-
-    fn dismiss(&mut self) {
-        self.is_dismissed = true;
-        self.has_presented = false;
-    }
-
-    fn is_admitted(&self) -> bool {
-        !self.is_dismissed && (self.has_presented || self.user.is_open())
-    }
-
     fn check(&self, command: &Command, raw: &[u8], args: &[Span]) -> Result<(), Words> {
         if !self.is_admitted() && !command.has_flag("no_auth") {
             return Err(NO_AUTH);
@@ -104,7 +45,7 @@ impl Client {
     /// Returns whether nothing is forbidden to the client, so that its requests need no look.
     #[inline]
     pub(in crate::downstream) fn is_free(&self, cluster: &ClusterWorker) -> bool {
-        self.standing.free_under == cluster.rules()
+        self.standing.is_free(cluster)
     }
 
     /// Checks whether the client may send a request.
@@ -122,9 +63,7 @@ impl Client {
         let standing = &mut self.standing;
         standing.review(cluster);
         standing.check(command, raw, args)?;
-        if standing.is_admitted() && standing.access.is_unlimited(&standing.user) {
-            standing.free_under = standing.generation;
-        }
+        standing.note_free();
         Ok(())
     }
 
@@ -166,12 +105,12 @@ impl Client {
     /// Returns whether the client's user is gone or has another password, so that the client is to leave.
     pub(in crate::downstream) fn is_dismissed(&mut self, cluster: &ClusterWorker) -> bool {
         self.standing.review(cluster);
-        let has_lost_channels = std::mem::take(&mut self.standing.has_lost_channels);
+        let has_lost_channels = self.standing.take_lost_channels();
         let mut subscriber = self.subscriber.iter();
         if has_lost_channels && subscriber.any(Subscriber::is_listening) {
             self.standing.dismiss();
         }
-        self.standing.is_dismissed
+        self.standing.is_dismissed()
     }
 
     /// Returns the name of the client's user.
@@ -191,11 +130,7 @@ impl Client {
         user: &[u8],
         password: &[u8],
     ) -> Result<(), Words> {
-        let mut standing = Standing::new(cluster);
-        let user = standing.access.authenticate(user, password);
-        standing.user = Arc::clone(user.ok_or(WRONG_PASS)?);
-        // What was never checked does not count once a password is asked for.
-        standing.has_presented = !standing.user.is_open();
+        let standing = Standing::of(cluster, user, password).ok_or(WRONG_PASS)?;
         if standing.user.name() != self.standing.user.name() {
             // Another user may not be allowed what this one listens to.
             self.subscriber = None;

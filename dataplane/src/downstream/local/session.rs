@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use super::super::subscriber::Subscriber;
-use super::{Asked, Handler, Words, auth::Standing, mute::Mute, record};
+use super::super::{standing::Standing, subscriber::Subscriber};
+use super::{Asked, Handler, Words, mute::Mute, record};
 use crate::{
     cluster::ClusterWorker,
     inflight::Ticket,

@@ -17,6 +17,30 @@ pub struct Command {
     pub refusal: &'static [u8],
 }
 
+impl Command {
+    /// Whether it belongs to a category that rules may name.
+    pub fn is_in(&self, category: &str) -> bool {
+        let reads = matches!(self.name, "get" | "gets" | "mg" | "me");
+        match category {
+            "all" => true,
+            "dangerous" => self.name == "flush_all",
+            "read" => reads,
+            "write" => self.write && !reads,
+            _ => false,
+        }
+    }
+
+    /// Whether it is never denied: clients come in and out with it, or wait for what was sent before.
+    pub fn is_open(&self) -> bool {
+        matches!(self.name, "mn" | "quit" | "version")
+    }
+
+    /// The number of its row; nothing when it is none of the table.
+    pub fn row(&self) -> Option<usize> {
+        ROWS.iter().position(|row| std::ptr::eq(row, self))
+    }
+}
+
 /// How a command is read and routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {

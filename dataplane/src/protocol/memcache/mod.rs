@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod command;
+pub mod login;
 pub mod reply;
 pub mod request;
 pub mod split;

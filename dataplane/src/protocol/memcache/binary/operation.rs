@@ -15,6 +15,8 @@ pub struct Operation {
     pub has_value: bool,
     /// It may change data.
     pub write: bool,
+    /// The text command under which rules speak of it; none where it is a part of authenticating.
+    pub command: &'static str,
 }
 
 /// How an operation is routed.
@@ -24,8 +26,12 @@ pub enum Class {
     Flush,
     /// By its key.
     Keyed,
+    /// Names the ways to authenticate.
+    Mechanisms,
     /// Answered by the proxy once everything before it is.
     Noop,
+    /// Presents a name and a password.
+    Present,
     /// The client leaves.
     Quit,
     /// Figures of the proxy.
@@ -38,7 +44,7 @@ pub enum Class {
 pub const NOOP: u8 = 0x0a;
 
 macro_rules! rows {
-    ($($opcode:literal $class:ident $noise:ident $extras:literal $value:ident $access:ident;)*) => {
+    ($($opcode:literal $class:ident $noise:ident $extras:literal $value:ident $access:ident $command:literal;)*) => {
         &[$(Operation {
             opcode: $opcode,
             class: Class::$class,
@@ -46,6 +52,7 @@ macro_rules! rows {
             extras: $extras,
             has_value: matches!(Word::$value, Word::Value),
             write: matches!(Word::$access, Word::Write),
+            command: $command,
         },)*]
     };
 }
@@ -60,40 +67,44 @@ enum Word {
     Write,
 }
 
-/// Columns: number, class, whether it is quiet, bytes of extras, whether a value follows, whether it writes.
+/// Columns: number, class, whether it is quiet, bytes of extras, whether a value follows, whether it writes, and the
+/// command of text that it is.
 static ROWS: &[Operation] = rows! {
-    0x00 Keyed Loud 0 Bare Read;
-    0x01 Keyed Loud 8 Value Write;
-    0x02 Keyed Loud 8 Value Write;
-    0x03 Keyed Loud 8 Value Write;
-    0x04 Keyed Loud 0 Bare Write;
-    0x05 Keyed Loud 20 Bare Write;
-    0x06 Keyed Loud 20 Bare Write;
-    0x07 Quit Loud 0 Bare Read;
-    0x08 Flush Loud 4 Bare Write;
-    0x09 Keyed Quiet 0 Bare Read;
-    0x0a Noop Loud 0 Bare Read;
-    0x0b Version Loud 0 Bare Read;
-    0x0c Keyed Loud 0 Bare Read;
-    0x0d Keyed Quiet 0 Bare Read;
-    0x0e Keyed Loud 0 Value Write;
-    0x0f Keyed Loud 0 Value Write;
-    0x10 Stat Loud 0 Bare Read;
-    0x11 Keyed Quiet 8 Value Write;
-    0x12 Keyed Quiet 8 Value Write;
-    0x13 Keyed Quiet 8 Value Write;
-    0x14 Keyed Quiet 0 Bare Write;
-    0x15 Keyed Quiet 20 Bare Write;
-    0x16 Keyed Quiet 20 Bare Write;
-    0x17 Quit Quiet 0 Bare Read;
-    0x18 Flush Quiet 4 Bare Write;
-    0x19 Keyed Quiet 0 Value Write;
-    0x1a Keyed Quiet 0 Value Write;
-    0x1c Keyed Loud 4 Bare Write;
-    0x1d Keyed Loud 4 Bare Write;
-    0x1e Keyed Quiet 4 Bare Write;
-    0x23 Keyed Loud 4 Bare Write;
-    0x24 Keyed Quiet 4 Bare Write;
+    0x00 Keyed Loud 0 Bare Read "get";
+    0x01 Keyed Loud 8 Value Write "set";
+    0x02 Keyed Loud 8 Value Write "add";
+    0x03 Keyed Loud 8 Value Write "replace";
+    0x04 Keyed Loud 0 Bare Write "delete";
+    0x05 Keyed Loud 20 Bare Write "incr";
+    0x06 Keyed Loud 20 Bare Write "decr";
+    0x07 Quit Loud 0 Bare Read "quit";
+    0x08 Flush Loud 4 Bare Write "flush_all";
+    0x09 Keyed Quiet 0 Bare Read "get";
+    0x0a Noop Loud 0 Bare Read "mn";
+    0x0b Version Loud 0 Bare Read "version";
+    0x0c Keyed Loud 0 Bare Read "get";
+    0x0d Keyed Quiet 0 Bare Read "get";
+    0x0e Keyed Loud 0 Value Write "append";
+    0x0f Keyed Loud 0 Value Write "prepend";
+    0x10 Stat Loud 0 Bare Read "stats";
+    0x11 Keyed Quiet 8 Value Write "set";
+    0x12 Keyed Quiet 8 Value Write "add";
+    0x13 Keyed Quiet 8 Value Write "replace";
+    0x14 Keyed Quiet 0 Bare Write "delete";
+    0x15 Keyed Quiet 20 Bare Write "incr";
+    0x16 Keyed Quiet 20 Bare Write "decr";
+    0x17 Quit Quiet 0 Bare Read "quit";
+    0x18 Flush Quiet 4 Bare Write "flush_all";
+    0x19 Keyed Quiet 0 Value Write "append";
+    0x1a Keyed Quiet 0 Value Write "prepend";
+    0x1c Keyed Loud 4 Bare Write "touch";
+    0x1d Keyed Loud 4 Bare Write "gat";
+    0x1e Keyed Quiet 4 Bare Write "gat";
+    0x20 Mechanisms Loud 0 Bare Read "";
+    0x21 Present Loud 0 Value Read "";
+    0x22 Present Loud 0 Value Read "";
+    0x23 Keyed Loud 4 Bare Write "gat";
+    0x24 Keyed Quiet 4 Bare Write "gat";
 };
 
 /// Finds an operation by its number.

@@ -26,6 +26,8 @@ pub struct Header {
     pub body: u32,
     /// Comes back as it was sent.
     pub opaque: u32,
+    /// Of a request: what the item must have; 0 for anything.
+    pub cas: u64,
 }
 
 impl Header {
@@ -44,7 +46,7 @@ impl Header {
             status_2,
             rest @ ..,
         ] = bytes;
-        let [body_1, body_2, body_3, body_4, a, b, c, d, ..] = rest;
+        let [body_1, body_2, body_3, body_4, a, b, c, d, cas @ ..] = rest;
         Some(Self {
             magic: *magic,
             opcode: *opcode,
@@ -53,6 +55,7 @@ impl Header {
             status: u16::from_be_bytes([*status_1, *status_2]),
             body: u32::from_be_bytes([*body_1, *body_2, *body_3, *body_4]),
             opaque: u32::from_be_bytes([*a, *b, *c, *d]),
+            cas: u64::from_be_bytes(*cas),
         })
     }
 }
@@ -60,6 +63,12 @@ impl Header {
 /// How a request went, in the numbers and words of Memcached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// More is to be presented.
+    AuthContinue,
+    /// What was presented is not right, or nothing was.
+    AuthFailure,
+    /// The client may not do that.
+    Denied,
     /// The packet holds what the operation does not take.
     InvalidArguments,
     /// The proxy or an endpoint failed.
@@ -79,6 +88,9 @@ impl Status {
         match self {
             Self::Ok => 0,
             Self::NotFound => 1,
+            Self::AuthFailure => 0x20,
+            Self::AuthContinue => 0x21,
+            Self::Denied => 0x24,
             Self::TooLarge => 3,
             Self::InvalidArguments => 4,
             Self::UnknownCommand => 0x81,
@@ -89,7 +101,9 @@ impl Status {
     /// The words Memcached has for it.
     pub fn words(self) -> &'static [u8] {
         match self {
-            Self::Ok => b"",
+            Self::AuthContinue | Self::Ok => b"",
+            Self::AuthFailure => b"Auth failure.",
+            Self::Denied => b"No access",
             Self::NotFound => b"Not found",
             Self::TooLarge => b"Too large.",
             Self::InvalidArguments => b"Invalid arguments",

@@ -5,6 +5,12 @@ use super::{
     Class, HEADER, Header, Operation, REQUEST, Status, operation,
 };
 
+/// Longest name of a way to authenticate, as in Memcached.
+const MAX_MECHANISM: u32 = 32;
+
+/// Longest name and password together; what is longer is not right.
+const MAX_CREDENTIALS: u32 = 64 * 1024;
+
 /// Longest key, as in Memcached.
 const MAX_KEY: u32 = 250;
 
@@ -20,6 +26,18 @@ pub enum Located {
         /// Bytes still to come behind the header, to be thrown away; `None` when the connection is to close.
         swallow: Option<usize>,
     },
+}
+
+/// What is open to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Entry {
+    /// It has come in where clients authenticate, and may do so again.
+    Open,
+    /// It is to authenticate before anything else.
+    Shut,
+    /// Nobody authenticates here.
+    #[default]
+    Unguarded,
 }
 
 /// Why a request cannot be located; the connection closes.
@@ -39,6 +57,7 @@ pub struct RequestDecoder {
     limits: Limits,
     located: Located,
     header: Option<Header>,
+    entry: Entry,
 }
 
 impl RequestDecoder {
@@ -48,7 +67,13 @@ impl RequestDecoder {
             limits,
             located: refused(Status::UnknownCommand, None),
             header: None,
+            entry: Entry::default(),
         }
+    }
+
+    /// Says what is open to the client from its next request on.
+    pub fn set_entry(&mut self, entry: Entry) {
+        self.entry = entry;
     }
 
     /// Looks at the request at the start of `buf`.
@@ -76,16 +101,35 @@ impl RequestDecoder {
     }
 
     fn look(&self, header: &Header, whole: usize) -> Located {
-        let Some(operation) = operation(header.opcode) else {
+        let operation = operation(header.opcode);
+        if self.entry == Entry::Shut && !operation.is_some_and(is_open) {
+            return refused(Status::AuthFailure, None);
+        }
+        let Some(operation) = operation else {
             return refused(Status::UnknownCommand, Some(header.body as usize));
         };
         if !is_sound(operation, header) {
             return refused(Status::InvalidArguments, None);
         }
+        if matches!(operation.class, Class::Mechanisms | Class::Present) {
+            return self.look_at_login(operation, header);
+        }
         if whole > self.limits.max_request_bytes {
             return refused(Status::TooLarge, Some(header.body as usize));
         }
         Located::Operation(operation)
+    }
+
+    fn look_at_login(&self, operation: &'static Operation, header: &Header) -> Located {
+        let body = Some(header.body as usize);
+        if self.entry == Entry::Unguarded {
+            return refused(Status::UnknownCommand, body);
+        }
+        match header.key > MAX_MECHANISM {
+            true => refused(Status::InvalidArguments, body),
+            false if header.body > MAX_CREDENTIALS => refused(Status::AuthFailure, body),
+            false => Located::Operation(operation),
+        }
     }
 
     /// What the complete request is.
@@ -107,6 +151,14 @@ impl RequestDecoder {
     }
 }
 
+/// Whether clients may ask for it before they authenticate.
+fn is_open(operation: &Operation) -> bool {
+    matches!(
+        operation.class,
+        Class::Mechanisms | Class::Present | Class::Version
+    )
+}
+
 /// Whether lengths are what the operation takes: an endpoint closes the connection over any other, and it is shared.
 fn is_sound(operation: &Operation, header: &Header) -> bool {
     let fixed = header.extras + header.key;
@@ -115,9 +167,11 @@ fn is_sound(operation: &Operation, header: &Header) -> bool {
         _ => header.extras == operation.extras,
     };
     let has_key = match operation.class {
-        Class::Keyed => (1..=MAX_KEY).contains(&header.key),
+        Class::Keyed | Class::Present => (1..=MAX_KEY).contains(&header.key),
         Class::Stat => header.key <= MAX_KEY,
-        Class::Flush | Class::Noop | Class::Quit | Class::Version => header.key == 0,
+        Class::Flush | Class::Mechanisms | Class::Noop | Class::Quit | Class::Version => {
+            header.key == 0
+        }
     };
     let has_body = match operation.has_value {
         true => header.body >= fixed,

@@ -28,6 +28,7 @@ impl RequestDecoder {
         for (_, flag) in words {
             match flag.first() {
                 Some(b'b') => self.is_base64 = true,
+                Some(b'N' | b'R' | b'T') => self.is_change = true,
                 Some(b'q') => self.is_quiet = true,
                 _ => {}
             }

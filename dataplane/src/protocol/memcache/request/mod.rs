@@ -61,6 +61,8 @@ pub struct RequestDecoder {
     is_quiet: bool,
     /// The key of a meta request stands for the bytes that it decodes to.
     is_base64: bool,
+    /// A meta get does more than read.
+    is_change: bool,
     #[cfg(test)]
     steps: usize,
 }
@@ -92,6 +94,7 @@ impl RequestDecoder {
             noreply: false,
             is_quiet: false,
             is_base64: false,
+            is_change: false,
             #[cfg(test)]
             steps: 0,
         }
@@ -143,6 +146,12 @@ impl RequestDecoder {
         self.is_base64
     }
 
+    /// Whether a meta get has flags that change something: a new time, a new key, or who is to store the value anew.
+    #[inline]
+    pub fn is_change(&self) -> bool {
+        self.is_change
+    }
+
     /// The time of `gat` and `gats`; empty for every other command.
     #[inline]
     pub fn exptime(&self) -> &Span {
@@ -177,6 +186,7 @@ impl RequestDecoder {
         self.noreply = false;
         self.is_quiet = false;
         self.is_base64 = false;
+        self.is_change = false;
     }
 
     /// Gives memory back while no request is under way.
