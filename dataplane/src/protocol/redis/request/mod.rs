@@ -26,7 +26,7 @@ const QUIET_ARGS: usize = 8;
 /// [`RequestError::TooLarge`], after which the request can be discarded.
 #[derive(Debug)]
 pub struct RequestDecoder {
-    limits: Limits,
+    bounds: Bounds,
     args: Vec<Span>,
     rebuilt: Option<Vec<u8>>,
     stage: Stage,
@@ -36,6 +36,13 @@ pub struct RequestDecoder {
     searched: usize,
     #[cfg(test)]
     steps: usize,
+}
+
+/// What concerns requests of [`Limits`], in little room: spans count in 32 bits anyway.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    args: u32,
+    bytes: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +63,7 @@ impl RequestDecoder {
     /// A decoder that has seen nothing yet.
     pub fn new(limits: Limits) -> Self {
         Self {
-            limits: capped(limits),
+            bounds: Bounds::of(limits),
             args: Vec::new(),
             rebuilt: None,
             stage: Stage::Start,
@@ -69,7 +76,7 @@ impl RequestDecoder {
 
     /// Puts other limits on the requests to come; to be called between two requests.
     pub fn limit(&mut self, limits: Limits) {
-        self.limits = capped(limits);
+        self.bounds = Bounds::of(limits);
     }
 
     /// Goes on with the request at the start of `buf`.
@@ -141,7 +148,7 @@ impl RequestDecoder {
         let Some((count, next)) = declared else {
             return Ok(need(buf.len() + 1));
         };
-        if count > self.limits.max_args {
+        if count > self.bounds.args as usize {
             return Err(RequestError::InvalidMultibulkLength);
         }
         self.step(next);
@@ -190,10 +197,11 @@ impl RequestDecoder {
             return Err(RequestError::InvalidBulkLength);
         }
         let end = self.at + len;
-        if end + 2 > self.limits.max_request_bytes {
+        let limit = self.bounds.bytes as usize;
+        if end + 2 > limit {
             return Err(RequestError::TooLarge {
                 declared: end + 2,
-                limit: self.limits.max_request_bytes,
+                limit,
             });
         }
         match buf.get(end..end + 2) {
@@ -283,11 +291,13 @@ impl RequestDecoder {
     fn step(&mut self, _bytes: usize) {}
 }
 
-/// Spans count in 32 bits.
-fn capped(limits: Limits) -> Limits {
-    Limits {
-        max_request_bytes: limits.max_request_bytes.min(u32::MAX as usize),
-        ..limits
+impl Bounds {
+    fn of(limits: Limits) -> Self {
+        let capped = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        Self {
+            args: capped(limits.max_args),
+            bytes: capped(limits.max_request_bytes),
+        }
     }
 }
 
