@@ -3,110 +3,22 @@
 use std::time::{Duration, Instant};
 
 use prism_tests::{
-    definitions, fleet::Fleet, is_long, programs::Output, raw::Raw, redis::Redis, wait,
+    fleet::Fleet, is_long, memcached::Memcached, programs::Output, raw::Raw, redis::Redis, wait,
 };
 
-use crate::pool::servers;
+use crate::fleet_pool::{PATIENCE, Pool, Probing, Shard, direct, warm};
 
-/// Waits end as soon as their condition holds; a prober that slipped abstains for 30 s.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Probe settings and the longest time from a kill to the last data plane's ejection that they allow.
-struct Probing {
-    lines: String,
-    bound: Duration,
-}
-
-impl Probing {
-    fn new(interval_ms: u64, again_ms: u64, timeout_ms: u64, failures: u64) -> Self {
-        let lines = format!(
-            "ping_interval = {interval_ms}\nping_succ_interval = {again_ms}\nping_timeout = {timeout_ms}\n\
-             ping_fail_limit = {failures}\nping_succ_limit = 2\nping_succ_window = 1000\nread_timeout = 500"
-        );
-        let bound = (failures - 1) * again_ms + interval_ms + timeout_ms + 1000;
-        Self {
-            lines,
-            bound: Duration::from_millis(bound),
-        }
-    }
-}
-
-fn probing() -> Probing {
-    if is_long() {
-        Probing::new(10_000, 1_000, 500, 3)
-    } else {
-        Probing::new(1_000, 200, 200, 3)
-    }
-}
-
-/// A fleet of two with one pool of three Redis endpoints, and keys of each.
-struct Pool {
-    fleet: Fleet,
-    endpoints: Vec<Redis>,
-    clients: Vec<Raw>,
-    keys: Vec<(String, usize)>,
-}
-
-impl Pool {
-    fn start(probing: &Probing, more: &str) -> Self {
-        let mut fleet = Fleet::start(2);
-        let endpoints = Redis::start_many(3);
-        let (listen, at) = fleet.listener();
-        let lines = format!("{}\n{more}", probing.lines);
-        fleet.apply(&definitions::redis(
-            "pool",
-            &listen,
-            &servers(&endpoints),
-            &lines,
-        ));
-        let mut clients: Vec<_> = at.iter().map(|listen| Raw::connect(listen)).collect();
-        let keys: Vec<_> = (0..60)
-            .map(|index| {
-                let key = format!("{index}-key");
-                assert_eq!(clients[0].ask(&format!("SET {key} 1")), "+OK");
-                let holder = endpoints
-                    .iter()
-                    .position(|one| one.ask(&format!("EXISTS {key}")) == ":1");
-                (key, holder.expect("an endpoint holds the key"))
-            })
-            .collect();
-        let held = |endpoint| keys.iter().any(|(_, holder)| *holder == endpoint);
-        assert!((0..3).all(held), "every endpoint holds keys");
-        // No endpoint is ejected before the control plane knows its fleet.
-        wait::until("the control plane is warm", Duration::from_secs(60), || {
-            fleet.control.process().log().contains("WARMED_UP")
-        });
-        Self {
-            fleet,
-            endpoints,
-            clients,
-            keys,
-        }
-    }
-
-    /// Asks every key on every data plane and answers how many keys of `dead` failed.
-    ///
-    /// # Panics
-    /// When a key of another endpoint failed.
-    fn ask_all(&mut self, dead: usize) -> usize {
-        let mut failed = 0;
-        for client in &mut self.clients {
-            for (key, holder) in &self.keys {
-                let reply = client.ask(&format!("SET {key} 1"));
-                if *holder == dead && reply != "+OK" {
-                    assert!(reply.starts_with("-ERR prism: endpoint "), "{reply}");
-                    failed += 1;
-                } else {
-                    assert_eq!(reply, "+OK", "{key} of endpoint {holder}");
-                }
-            }
-        }
-        failed
-    }
+/// A fleet with one pool in which endpoints may be ejected.
+fn start<S: Shard>(probing: &Probing, more: &str) -> (Fleet, Pool<S>) {
+    let mut fleet = Fleet::start(2);
+    let lines = format!("{}\n{more}", probing.lines);
+    let pool = Pool::start(&fleet, "pool", &lines);
+    warm(&mut fleet);
+    (fleet, pool)
 }
 
 /// Kills an endpoint and returns how long both data planes took to eject it.
-fn time_ejection(pool: &mut Pool) -> Duration {
+fn time_ejection<S: Shard>(pool: &mut Pool<S>) -> Duration {
     assert_eq!(pool.ask_all(0), 0);
     pool.endpoints[0].process().kill();
     let killed = Instant::now();
@@ -115,23 +27,16 @@ fn time_ejection(pool: &mut Pool) -> Duration {
     killed.elapsed()
 }
 
-#[test]
-fn killed_endpoint_is_ejected_in_time_and_comes_back() {
-    let probing = probing();
-    let mut pool = Pool::start(&probing, "");
+fn ejected_in_time_and_back<S: Shard>() {
+    let probing = Probing::usual();
+    let (mut fleet, mut pool) = start::<S>(&probing, "");
     let mut took = time_ejection(&mut pool);
     // A prober that stood still, on a machine that is busy with other things, abstains: try again.
     for _ in 0..3 {
-        if !pool
-            .fleet
-            .control
-            .process()
-            .log()
-            .contains("PROBER_SLIPPED")
-        {
+        if !fleet.control.process().log().contains("PROBER_SLIPPED") {
             break;
         }
-        pool = Pool::start(&probing, "");
+        (fleet, pool) = start::<S>(&probing, "");
         took = time_ejection(&mut pool);
     }
     assert!(
@@ -139,29 +44,43 @@ fn killed_endpoint_is_ejected_in_time_and_comes_back() {
         "took {took:?}, allowed {:?}",
         probing.bound
     );
-    let endpoints = pool.fleet.json("get endpoints").to_string();
+    let endpoints = fleet.json("get endpoints").to_string();
     assert!(endpoints.contains("ejected"), "{endpoints}");
+    for key in pool.keys_of(0) {
+        let written = S::write(&mut pool.clients[0], &key, "shared");
+        assert_eq!(written, S::STORED);
+        let read = S::read(&mut pool.clients[1], &key);
+        assert_eq!(read, Ok(Some("shared".into())), "both rehash alike");
+    }
 
     pool.endpoints[0].restart();
     wait::until("it is back on both data planes", PATIENCE, || {
         pool.ask_all(0);
-        let size = pool.endpoints[0].ask("DBSIZE");
-        let status = pool.fleet.json("status");
+        let status = fleet.json("status");
         let is_calm = status["unhealthy_endpoints"]
             .as_array()
             .is_some_and(Vec::is_empty);
-        size != ":0" && is_calm
+        is_calm && pool.is_back(0)
     });
     assert_eq!(pool.ask_all(0), 0);
 }
 
 #[test]
+fn killed_redis_is_ejected_in_time_and_comes_back() {
+    ejected_in_time_and_back::<Redis>();
+}
+
+#[test]
+fn killed_memcached_is_ejected_in_time_and_comes_back() {
+    ejected_in_time_and_back::<Memcached>();
+}
+
+#[test]
 fn ejection_outlives_the_control_plane() {
-    let probing = probing();
-    let mut pool = Pool::start(&probing, "");
+    let (mut fleet, mut pool) = start::<Redis>(&Probing::usual(), "");
     pool.endpoints[0].process().kill();
     wait::until("both data planes eject", PATIENCE, || pool.ask_all(0) == 0);
-    pool.fleet.control.process().kill();
+    fleet.control.process().kill();
     let killed = Instant::now();
     // Past the 30 s of its lease, where the test is long.
     let away = Duration::from_secs(if is_long() { 60 } else { 8 });
@@ -189,7 +108,7 @@ fn zero_fail_limit_never_ejects() {
     probing.lines = probing
         .lines
         .replace("ping_fail_limit = 1", "ping_fail_limit = 0");
-    let mut pool = Pool::start(&probing, "");
+    let (_fleet, mut pool) = start::<Redis>(&probing, "");
     pool.endpoints[0].process().kill();
     let killed = Instant::now();
     while killed.elapsed() < probing.bound + Duration::from_secs(1) {
@@ -200,27 +119,76 @@ fn zero_fail_limit_never_ejects() {
 
 #[test]
 fn on_ejection_fail_keeps_keys_where_they_are() {
-    let probing = Probing::new(500, 100, 100, 2);
-    let mut pool = Pool::start(&probing, "on_ejection = \"fail\"");
+    let (fleet, mut pool) = start::<Redis>(&Probing::quick(), "on_ejection = \"fail\"");
     pool.endpoints[0].process().kill();
-    wait::until("the ejection is shown", PATIENCE, || {
-        pool.fleet
-            .json("get endpoints")
-            .to_string()
-            .contains("ejected")
-    });
+    wait_shown(&fleet);
     assert!(pool.ask_all(0) > 0, "no key was rehashed");
+}
+
+fn wait_shown(fleet: &Fleet) {
+    wait::until("the ejection is shown", PATIENCE, || {
+        fleet.json("get endpoints").to_string().contains("ejected")
+    });
+}
+
+/// Two pools over the same shards: what a `get` answers for keys of the dead one is the policy's.
+#[test]
+fn memcached_that_fails_its_keys_answers_an_error_or_a_miss() {
+    let lines = format!("{}\non_ejection = \"fail\"", Probing::quick().lines);
+    let mut fleet = Fleet::start(2);
+    let mut strict = Pool::<Memcached>::start(&fleet, "strict", &lines);
+    let (listen, at) = fleet.listener();
+    let lenient = format!("{lines}\nmulti_key_policy = \"miss\"");
+    let text = crate::fleet_pool::define(&strict.endpoints, "lenient", &listen, &lenient);
+    fleet.apply(&text);
+    let mut lenient: Vec<_> = at.iter().map(|listen| Raw::connect(listen)).collect();
+    warm(&mut fleet);
+    strict.endpoints[0].process().kill();
+    wait::until("both pools eject", PATIENCE, || {
+        let listed = fleet.json("get endpoints").to_string();
+        listed.matches("\"ejected\"").count() == 2
+    });
+    assert_eq!(
+        strict.ask_all(0),
+        2 * strict.keys_of(0).len(),
+        "writes fail"
+    );
+    let (dead, live) = (strict.keys_of(0)[0].clone(), strict.keys_of(1)[0].clone());
+    let value = direct(&strict.endpoints[1], &live).expect("it is there");
+    for client in &mut strict.clients {
+        let words = Memcached::read(client, &dead).expect_err("its shard is away");
+        assert!(
+            words.starts_with("SERVER_ERROR prism: ") && words.contains("shard-1"),
+            "{words}"
+        );
+        client.send(format!("get {dead} {live}\r\n").as_bytes());
+        let both = client.line();
+        assert!(both.starts_with("SERVER_ERROR prism: "), "{both}");
+        assert_eq!(Memcached::read(client, &live), Ok(Some(value.clone())));
+    }
+    for client in &mut lenient {
+        assert_eq!(Memcached::read(client, &dead), Ok(None));
+        client.send(format!("get {dead} {live}\r\n").as_bytes());
+        let lines: Vec<_> = (0..3).map(|_| client.line()).collect();
+        let len = value.len();
+        assert_eq!(
+            lines.concat(),
+            format!("VALUE {live} 0 {len}\r\n{value}\r\nEND\r\n")
+        );
+        let refused = Memcached::write(client, &dead, "x");
+        assert!(refused.starts_with("SERVER_ERROR prism: "), "{refused}");
+    }
 }
 
 #[test]
 fn locked_endpoint_is_a_configuration_error_and_no_ejection() {
-    let probing = Probing::new(500, 100, 100, 2);
-    let pool = Pool::start(&probing, "");
+    let probing = Probing::quick();
+    let (fleet, pool) = start::<Redis>(&probing, "");
     assert_eq!(
         pool.endpoints[0].ask("CONFIG SET requirepass secret"),
         "+OK"
     );
     std::thread::sleep(probing.bound + Duration::from_secs(1));
-    let Output { stdout, .. } = pool.fleet.control.ctl(&["get", "endpoints", "-o", "json"]);
+    let Output { stdout, .. } = fleet.control.ctl(&["get", "endpoints", "-o", "json"]);
     assert!(!stdout.contains("\"ejected\""), "{stdout}");
 }

@@ -19,6 +19,8 @@ mod flapping;
 mod fleet_apply;
 mod fleet_ejection;
 mod fleet_faults;
+mod fleet_pool;
+mod fleet_readmission;
 mod grpc;
 mod harness;
 mod kinds;
