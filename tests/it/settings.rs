@@ -133,26 +133,22 @@ fn json_logs_are_json() {
 fn second_control_plane_on_one_folder_is_refused() {
     let folder = TempDir::new().expect("the temporary folder is writable");
     let data = folder.path().join("data").to_string_lossy().into_owned();
-    let (admin, discovery) = (ports::free_addr(), ports::free_addr());
-    let arguments = [
-        "--data-dir",
-        &data,
-        "--listen",
-        &admin,
-        "--discovery-listen",
-        &discovery,
-    ];
-    let _first = assert_serves("prism-controlplane", &arguments, &[], &admin);
-    let (admin, discovery) = (ports::free_addr(), ports::free_addr());
-    let arguments = [
-        "--data-dir",
-        &data,
-        "--listen",
-        &admin,
-        "--discovery-listen",
-        &discovery,
-    ];
-    let second = programs::run("prism-controlplane", &arguments, "");
+    let addrs = [(); 4].map(|()| ports::free_addr());
+    let [admin, discovery, other_admin, other_discovery] = &addrs;
+    let arguments = |admin, discovery| {
+        [
+            "--data-dir",
+            &data,
+            "--listen",
+            admin,
+            "--discovery-listen",
+            discovery,
+        ]
+    };
+    let first = arguments(admin, discovery);
+    let _first = assert_serves("prism-controlplane", &first, &[], admin);
+    let second = arguments(other_admin, other_discovery);
+    let second = programs::run("prism-controlplane", &second, "");
     assert_ne!(second.code, 0);
     assert!(
         format!("{}{}", second.stdout, second.stderr).contains("lock"),

@@ -10,7 +10,10 @@ use tokio::sync::watch;
 
 use super::{
     Commit, Entry, Family, Head, Health, Key, Listing, Op, Pending, Revision, Store, StoreError,
-    Watch, commit::next_head, export, random_uuid, watch::Published,
+    Watch,
+    commit::next_head,
+    export, random_uuid,
+    watch::{Published, last_of},
 };
 
 /// Keeps everything in memory.
@@ -120,16 +123,9 @@ impl Store for MemoryStore {
     fn list(&self, family: Family, last: usize) -> Pending<'_, Listing> {
         Box::pin(async move {
             let model = self.model();
-            let of_family = model
-                .entries
-                .values()
-                .rev()
-                .filter(|entry| entry.key.family() == family);
-            let mut entries: Vec<Entry> = of_family.take(last).cloned().collect();
-            entries.reverse();
             Ok(Listing {
                 head: model.head.clone(),
-                entries,
+                entries: last_of(&model.entries, family, last),
             })
         })
     }

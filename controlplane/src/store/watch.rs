@@ -4,13 +4,24 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Entry, Head, Key, Revision};
+use super::{Entry, Family, Head, Key, Revision};
 
 /// The resident entries of one revision.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
     pub(super) head: Head,
     pub(super) entries: Arc<BTreeMap<Key, Entry>>,
+}
+
+/// Returns the entries of a family in `entries`, in order: the last `last` of them.
+pub(super) fn last_of(entries: &BTreeMap<Key, Entry>, family: Family, last: usize) -> Vec<Entry> {
+    let of_family = entries
+        .values()
+        .rev()
+        .filter(|entry| entry.key.family() == family);
+    let mut entries: Vec<Entry> = of_family.take(last).cloned().collect();
+    entries.reverse();
+    entries
 }
 
 /// One step of a watch.

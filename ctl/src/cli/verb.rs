@@ -61,12 +61,9 @@ pub struct ChangeArgs {
     pub confirm_shrink: bool,
 }
 
-/// Flags of `apply`.
+/// How a change is written.
 #[derive(Args, Debug)]
-pub struct ApplyArgs {
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would take the text as help")]
-    pub change: ChangeArgs,
+pub struct WriteArgs {
     /// Check everything, write nothing
     #[arg(long, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, env = "PRISM_DRY_RUN")]
     pub dry_run: bool,
@@ -81,6 +78,17 @@ pub struct ApplyArgs {
         env = "PRISM_REASON"
     )]
     pub reason: Option<String>,
+}
+
+/// Flags of `apply`.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text as help")]
+    pub change: ChangeArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text as help")]
+    pub write: WriteArgs,
     /// Return once every connected data plane has the change in service
     #[arg(long, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, env = "PRISM_WAIT")]
     pub wait: bool,
@@ -177,20 +185,9 @@ pub struct DeleteArgs {
     /// Names of what to delete
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// Check everything, write nothing
-    #[arg(long, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, env = "PRISM_DRY_RUN")]
-    pub dry_run: bool,
-    /// Refuse unless this is the fleet's revision
-    #[arg(long, value_name = "[EPOCH.]REVISION", value_parser = parse_revision, env = "PRISM_IF_REVISION")]
-    pub if_revision: Option<RevisionArg>,
-    /// Why, for the history
-    #[arg(
-        short = 'm',
-        long = "reason",
-        value_name = "TEXT",
-        env = "PRISM_REASON"
-    )]
-    pub reason: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the text as help")]
+    pub write: WriteArgs,
     /// Return once every connected data plane has drained the clusters
     #[arg(long, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue, env = "PRISM_WAIT")]
     pub wait: bool,

@@ -22,20 +22,20 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let definitions = Definitions::read(&args.change.files)?;
     let mut request = apply_request(client, &definitions, &args.change).await?;
-    request.if_revision = demanded(client, args.if_revision).await?;
-    request.reason = args.reason.clone().unwrap_or_default();
-    request.validate_only = args.dry_run;
-    if args.change.prune && !args.yes && !args.dry_run {
+    request.if_revision = demanded(client, args.write.if_revision).await?;
+    request.reason = args.write.reason.clone().unwrap_or_default();
+    request.validate_only = args.write.dry_run;
+    if args.change.prune && !args.yes && !args.write.dry_run {
         guard_prune(client, printer, &definitions, &mut request).await?;
     }
     let response = client.apply(request).await;
     let response = response.map_err(|failure| definitions.locate(failure))?;
-    let document = document(&response, &definitions, args.dry_run);
+    let document = document(&response, &definitions, args.write.dry_run);
     for warning in &document.warnings {
         printer.note("warning", &warning.to_string());
     }
     printer.show(&document)?;
-    if !args.wait || args.dry_run {
+    if !args.wait || args.write.dry_run {
         return Ok(Exit::Ok);
     }
     let goal = Goal {

@@ -26,21 +26,21 @@ pub(super) async fn run(
     });
     let request = DeleteClustersRequest {
         clusters: targets.collect(),
-        validate_only: args.dry_run,
+        validate_only: args.write.dry_run,
         request_id: request_id()?,
-        if_revision: demanded(client, args.if_revision).await?,
-        reason: args.reason.clone().unwrap_or_default(),
+        if_revision: demanded(client, args.write.if_revision).await?,
+        reason: args.write.reason.clone().unwrap_or_default(),
         author: author(),
     };
     let response = client.delete_clusters(request).await?;
     let document = ChangesDocument {
         revision: RevisionPlace::of(response.revision.as_ref()),
-        dry_run: args.dry_run,
+        dry_run: args.write.dry_run,
         changes: response.changes.iter().map(ChangeDocument::from).collect(),
         warnings: Vec::new(),
     };
     printer.show(&document)?;
-    if !args.wait || args.dry_run {
+    if !args.wait || args.write.dry_run {
         return Ok(Exit::Ok);
     }
     let goal = Goal {

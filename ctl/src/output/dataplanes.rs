@@ -163,6 +163,32 @@ fn state_word(state: SyncState) -> &'static str {
     }
 }
 
+/// What a line of every table of data planes begins with.
+pub(super) const HEADING: [&str; 7] = [
+    "DATAPLANE",
+    "STATE",
+    "SINCE",
+    "ACKED",
+    "CLUSTERS",
+    "CLIENTS",
+    "LAST ERROR",
+];
+
+impl DataplaneDocument {
+    /// Returns the words below [`HEADING`].
+    pub(super) fn row(&self, view: View) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            view.state(self.state),
+            age_of(self.since.as_deref()),
+            self.acked.to_string(),
+            self.clusters.to_string(),
+            self.clients.to_string(),
+            self.trouble(),
+        ]
+    }
+}
+
 /// The data planes of the fleet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataplanesDocument {
@@ -174,29 +200,13 @@ pub struct DataplanesDocument {
 
 impl Show for DataplanesDocument {
     fn text(&self, view: View) -> String {
-        let mut heading = vec![
-            "DATAPLANE",
-            "STATE",
-            "SINCE",
-            "ACKED",
-            "CLUSTERS",
-            "CLIENTS",
-            "LAST ERROR",
-        ];
+        let mut heading = HEADING.to_vec();
         if view.wide {
             heading.extend(["DESIRED", "ZONE", "LABELS", "PEER", "BUILD", "INSTANCE"]);
         }
         let mut table = Table::new(&heading);
         for dataplane in &self.dataplanes {
-            let mut row = vec![
-                dataplane.id.clone(),
-                view.state(dataplane.state),
-                age_of(dataplane.since.as_deref()),
-                dataplane.acked.to_string(),
-                dataplane.clusters.to_string(),
-                dataplane.clients.to_string(),
-                dataplane.trouble(),
-            ];
+            let mut row = dataplane.row(view);
             if view.wide {
                 let labels: Vec<String> = dataplane
                     .labels

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{DataplaneDocument, EndpointDocument, RevisionPlace, Show, Table, View, age_of};
+use super::{
+    DataplaneDocument, EndpointDocument, RevisionPlace, Show, Table, View, age_of,
+    dataplanes::HEADING,
+};
 
 /// How the fleet is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -119,29 +122,13 @@ impl Show for StatusDocument {
 }
 
 fn dataplanes(dataplanes: &[DataplaneDocument], view: View) -> String {
-    let mut heading = vec![
-        "DATAPLANE",
-        "STATE",
-        "SINCE",
-        "ACKED",
-        "CLUSTERS",
-        "CLIENTS",
-        "LAST ERROR",
-    ];
+    let mut heading = HEADING.to_vec();
     if view.wide {
         heading.extend(["ZONE", "PEER", "BUILD"]);
     }
     let mut table = Table::new(&heading);
     for dataplane in dataplanes {
-        let mut row = vec![
-            dataplane.id.clone(),
-            view.state(dataplane.state),
-            age_of(dataplane.since.as_deref()),
-            dataplane.acked.to_string(),
-            dataplane.clusters.to_string(),
-            dataplane.clients.to_string(),
-            dataplane.trouble(),
-        ];
+        let mut row = dataplane.row(view);
         if view.wide {
             row.extend([
                 dataplane.zone.clone(),

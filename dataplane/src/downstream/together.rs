@@ -80,6 +80,20 @@ pub(super) fn send(
     }
 }
 
+/// Returns whether all `keys` are where those of `unit` are; if not, the client has been told.
+pub(super) fn do_meet<'k>(
+    unit: &mut Option<usize>,
+    keys: impl IntoIterator<Item = &'k [u8]>,
+    batch: &mut Batch<'_>,
+) -> bool {
+    match batch.do_meet(unit, keys) {
+        Ok(true) => return true,
+        Ok(false) => refuse(batch, CROSSSLOT),
+        Err(error) => batch.fail(Wish::Reply, &error),
+    }
+    false
+}
+
 pub(super) const CROSSSLOT: &[u8] = b"CROSSSLOT Keys in request don't hash to the same slot";
 
 /// What `SORT` would silently leave out.

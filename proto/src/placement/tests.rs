@@ -106,6 +106,16 @@ fn check_table(table: &BTreeMap<String, toml::Value>, bytes: HashBytes) -> usize
         .count()
 }
 
+/// Asserts that each key of `pool` is where it is said to be.
+#[track_caller]
+fn assert_placed(pool: &Pool, shards: &[Shard]) {
+    let ring = Ring::new(pool.sharding(), shards);
+    for (key, expected) in &pool.keys {
+        let found = place(&ring, shards, key);
+        assert_eq!(found, expected, "{key} in {}", pool.name);
+    }
+}
+
 #[test]
 fn twelve_hashes_of_seven_keys_are_twemproxys() {
     let vectors = vectors();
@@ -161,15 +171,7 @@ fn pools_place_keys_where_twemproxy_does() {
     assert_eq!(vectors.pools.len(), 7);
     for pool in &vectors.pools {
         let shards = shards(&pool.shards);
-        let ring = Ring::new(pool.sharding(), &shards);
-        for (key, expected) in &pool.keys {
-            assert_eq!(
-                place(&ring, &shards, key),
-                expected,
-                "{key} in {}",
-                pool.name
-            );
-        }
+        assert_placed(pool, &shards);
     }
 }
 
@@ -178,15 +180,7 @@ fn order_of_definition_does_not_move_keys() {
     for pool in &vectors().pools {
         let mut shards = shards(&pool.shards);
         shards.reverse();
-        let ring = Ring::new(pool.sharding(), &shards);
-        for (key, expected) in &pool.keys {
-            assert_eq!(
-                place(&ring, &shards, key),
-                expected,
-                "{key} in {}",
-                pool.name
-            );
-        }
+        assert_placed(pool, &shards);
     }
 }
 

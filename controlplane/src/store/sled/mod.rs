@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::writer::{Request, Seen, Writer};
 use super::{
     Commit, Entry, Family, Head, Health, Key, Listing, Pending, Revision, Store, StoreError, Watch,
+    watch::last_of,
 };
 
 /// Requests waiting for the writer; beyond it, callers wait in line.
@@ -135,17 +136,10 @@ impl Store for SledStore {
     fn list(&self, family: Family, last: usize) -> Pending<'_, Listing> {
         if family.is_resident() {
             let published = self.seen.published.borrow().clone();
-            let of_family = published
-                .entries
-                .values()
-                .rev()
-                .filter(|entry| entry.key.family() == family);
-            let mut entries: Vec<Entry> = of_family.take(last).cloned().collect();
-            entries.reverse();
             return Box::pin(async move {
                 Ok(Listing {
+                    entries: last_of(&published.entries, family, last),
                     head: published.head,
-                    entries,
                 })
             });
         }

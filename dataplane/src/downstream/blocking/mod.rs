@@ -12,10 +12,10 @@ use std::{rc::Rc, time::Duration};
 use prism_proto::placement;
 use tokio::time::{Instant, sleep};
 
-use super::{redis::refuse, session::Next, together::CROSSSLOT};
+use super::{session::Next, together::do_meet};
 use crate::{
     cluster::{Batch, CallError, ClusterWorker, Place},
-    inflight::{Cancel, Deferred, Wish},
+    inflight::{Cancel, Deferred},
     protocol::{
         message::{Span, bytes_of},
         redis::{
@@ -50,17 +50,10 @@ pub(super) fn is_blocking(command: &Command, raw: &[u8], args: &[Span]) -> bool 
 
 /// Serves a request that may have to wait.
 pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Batch<'_>) -> Next {
-    let keys = match keys_of(command, (raw, args), batch) {
-        Ok(Some(keys)) => keys,
-        Ok(None) => {
-            refuse(batch, CROSSSLOT);
-            return Next::Continue;
-        }
-        Err(error) => {
-            batch.fail(Wish::Reply, &error);
-            return Next::Continue;
-        }
-    };
+    let keys = keys_of(command, raw, args);
+    if !do_meet(&mut None, keys.iter().copied(), batch) {
+        return Next::Continue;
+    }
     if !batch.is_quiet() {
         // What the client sent before is to be done before it waits.
         return Next::Hold;
@@ -68,7 +61,7 @@ pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Ba
     let wait = Wait {
         cluster: batch.cluster().shared(),
         kind: batch.kind(),
-        keys,
+        keys: keys.into_iter().map(<[u8]>::to_vec).collect(),
         patience: Patience::of(command, raw, args),
         start: Instant::now(),
         request: raw.to_vec(),
@@ -90,22 +83,15 @@ pub(super) fn serve(command: &Command, raw: &[u8], args: &[Span], batch: &mut Ba
     Next::Continue
 }
 
-/// Returns the keys, if all of them meet; a request that has none goes by its first argument.
-fn keys_of(
-    command: &Command,
-    (raw, args): (&[u8], &[Span]),
-    batch: &Batch<'_>,
-) -> Result<Option<Vec<Vec<u8>>>, CallError> {
+/// Returns the keys of a request; of one whose form is wrong, what stands in the first one's place.
+fn keys_of<'r>(command: &Command, raw: &'r [u8], args: &[Span]) -> Vec<&'r [u8]> {
     let word = |at: usize| args.get(at).map_or(&[][..], |span| bytes_of(raw, span));
     let keys = command.keys(raw, args).list;
-    if !batch.do_meet(&mut None, keys.iter().map(|key| word(key.position)))? {
-        return Ok(None);
-    }
-    let mut found: Vec<_> = keys.iter().map(|key| word(key.position).to_vec()).collect();
+    let mut found: Vec<_> = keys.iter().map(|key| word(key.position)).collect();
     if found.is_empty() {
-        found.push(word(1).to_vec());
+        found.push(word(1));
     }
-    Ok(Some(found))
+    found
 }
 
 /// A request that waits.

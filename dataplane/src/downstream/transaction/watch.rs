@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::queue::Queue;
 use crate::{
     cluster::{ASKING, Batch, CallError, ClusterWorker, Leased, Place, Turn},
-    downstream::{redis::refuse, session::Next, together::CROSSSLOT},
-    inflight::{Ticket, Wish},
+    downstream::{redis::refuse, session::Next, together::do_meet},
+    inflight::Ticket,
     protocol::{
         message::{Span, bytes_of},
         redis::{
@@ -103,16 +103,8 @@ impl Watch {
         let keys = keys.filter_map(|at| Some(bytes_of(raw, args.get(at)?)));
         let keys: Vec<_> = keys.collect();
         let mut unit = self.unit();
-        match batch.do_meet(&mut unit, keys.iter().copied()) {
-            Ok(true) => {}
-            Ok(false) => {
-                refuse(batch, CROSSSLOT);
-                return Next::Continue;
-            }
-            Err(error) => {
-                batch.fail(Wish::Reply, &error);
-                return Next::Continue;
-            }
+        if !do_meet(&mut unit, keys.iter().copied(), batch) {
+            return Next::Continue;
         }
         if !batch.is_quiet() {
             // What the client itself changed before does not count.
