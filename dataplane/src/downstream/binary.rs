@@ -23,6 +23,7 @@ use super::{
     gate::{Gate, Stop},
     sasl::Sasl,
     stats::figures,
+    swallow::Swallow,
 };
 
 /// Number of the flush that answers.
@@ -50,10 +51,7 @@ pub(super) struct Binary {
     decoder: RequestDecoder,
     gate: Gate,
     sasl: Sasl,
-    /// Bytes of a refused request that are still to come.
-    swallow: usize,
-    /// A request is being thrown away.
-    is_swallowing: bool,
+    swallow: Swallow,
 }
 
 impl Binary {
@@ -62,8 +60,7 @@ impl Binary {
             decoder: RequestDecoder::new(cluster.settings_ref().limits),
             gate: Gate::new(cluster),
             sasl: Sasl::default(),
-            swallow: 0,
-            is_swallowing: false,
+            swallow: Swallow::default(),
         }
     }
 
@@ -180,11 +177,8 @@ impl Binary {
 
 impl Protocol for Binary {
     fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Vec<u8>> {
-        if self.swallow > 0 {
-            let len = self.swallow.min(bytes.len());
-            self.swallow -= len;
-            self.is_swallowing = true;
-            return Ok(Progress::Complete { len });
+        if let Some(taken) = self.swallow.take(bytes) {
+            return Ok(taken);
         }
         if !self.gate.is_free() {
             let entry = match self.gate.is_locked() {
@@ -199,7 +193,7 @@ impl Protocol for Binary {
     }
 
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
-        if std::mem::take(&mut self.is_swallowing) {
+        if self.swallow.has_taken() {
             return Next::Continue;
         }
         let Some(header) = self.decoder.header() else {
@@ -222,7 +216,7 @@ impl Protocol for Binary {
             Located::Refused { status, swallow } => {
                 batch.cluster().metrics.refused_total.inc();
                 batch.answer(|out| write_status(out, header, status));
-                self.swallow = swallow.unwrap_or(0);
+                self.swallow.begin(swallow.unwrap_or(0));
                 match swallow {
                     Some(_) => Next::Continue,
                     None => Next::Close,

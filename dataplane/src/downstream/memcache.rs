@@ -10,6 +10,7 @@ use base64::{
 use super::{
     gate::{Gate, Stop},
     stats::write_stats,
+    swallow::Swallow,
 };
 use crate::{
     cluster::{Batch, Call, ClusterWorker, Divisible},
@@ -44,10 +45,7 @@ pub(super) struct Memcache {
     /// What a client sends that has to authenticate.
     login: LoginDecoder,
     gate: Gate,
-    /// Bytes of a refused request that are still to come.
-    swallow: usize,
-    /// A request is being thrown away.
-    is_swallowing: bool,
+    swallow: Swallow,
 }
 
 impl Memcache {
@@ -56,8 +54,7 @@ impl Memcache {
             decoder: RequestDecoder::new(cluster.settings_ref().limits),
             login: LoginDecoder::default(),
             gate: Gate::new(cluster),
-            swallow: 0,
-            is_swallowing: false,
+            swallow: Swallow::default(),
         }
     }
 
@@ -177,7 +174,7 @@ impl Memcache {
     fn log_in(&mut self, login: Login, raw: &[u8], batch: &mut Batch<'_>) {
         match login {
             Login::Refused { reply, swallow } => {
-                self.swallow = swallow;
+                self.swallow.begin(swallow);
                 refuse(batch, reply);
             }
             Login::Credentials { user, password } => {
@@ -280,11 +277,8 @@ impl Memcache {
 
 impl Protocol for Memcache {
     fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Vec<u8>> {
-        if self.swallow > 0 {
-            let len = self.swallow.min(bytes.len());
-            self.swallow -= len;
-            self.is_swallowing = true;
-            return Ok(Progress::Complete { len });
+        if let Some(taken) = self.swallow.take(bytes) {
+            return Ok(taken);
         }
         if !self.gate.is_free()
             && (!self.login.is_idle() || self.decoder.is_idle() && self.gate.is_shut())
@@ -298,7 +292,7 @@ impl Protocol for Memcache {
     }
 
     fn serve(&mut self, request: Piece<'_>, batch: &mut Batch<'_>) -> Next {
-        if std::mem::take(&mut self.is_swallowing) {
+        if self.swallow.has_taken() {
             return Next::Continue;
         }
         if !self.gate.is_free() && self.is_stopped(&request, batch) {
@@ -307,7 +301,7 @@ impl Protocol for Memcache {
         match self.decoder.located() {
             Located::Command(command) => self.run(command, request, batch),
             Located::Refused { reply, swallow } => {
-                self.swallow = swallow;
+                self.swallow.begin(swallow);
                 refuse(batch, reply);
                 Next::Continue
             }

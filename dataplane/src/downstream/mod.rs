@@ -21,6 +21,7 @@ mod session;
 mod standing;
 mod stats;
 mod subscriber;
+mod swallow;
 mod together;
 mod transaction;
 mod unknown;

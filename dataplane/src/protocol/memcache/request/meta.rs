@@ -1,9 +1,8 @@
 //! Meta requests: a key, and flags of which few concern a proxy.
 
 use super::{
-    BAD_FORMAT, Command, ERROR, Located, MAX_KEY, Progress, RequestDecoder, Stage, TOO_LARGE,
-    refused,
-    words::{Splitter, data_len, has_nul},
+    BAD_FORMAT, Command, ERROR, Located, MAX_KEY, Progress, RequestDecoder, refused,
+    words::{Splitter, has_nul},
 };
 
 impl RequestDecoder {
@@ -46,21 +45,10 @@ impl RequestDecoder {
         let Some((span, key)) = words.next() else {
             return self.complete(refused(ERROR), next);
         };
-        let len = words.next().and_then(|(_, word)| data_len(word));
-        let swallow = len.map_or(0, |len| len + 2);
+        let word = words.next().map_or(&b""[..], |(_, word)| word);
         let is_sound = key.len() <= MAX_KEY && !has_nul(line);
-        let Some(len) = len.filter(|_| is_sound) else {
-            let reply = self.refused_format(swallow);
-            return self.complete(reply, next);
-        };
-        if next + swallow > self.limits.max_request_bytes {
-            let reply = self.refusal(TOO_LARGE, swallow);
-            return self.complete(reply, next);
-        }
         self.keys.push(span);
         self.flags(words);
-        self.data = next as u32..(next + len) as u32;
-        self.stage = Stage::Data(command);
-        self.data(buf, command)
+        self.await_data(buf, command, (word, is_sound), next)
     }
 }

@@ -342,13 +342,26 @@ impl RequestDecoder {
             return self.complete(refused(ERROR), next);
         }
         self.noreply = words.is_noreply();
-        let len = data_len(words.at(3));
-        let swallow = len.map_or(0, |len| len + 2);
         let is_sound = words.at(0).len() <= MAX_KEY
             && unsigned(words.at(1)).is_some_and(|flags| u32::try_from(flags).is_ok())
             && is_time(words.at(2))
             && (command.name != "cas" || unsigned(words.at(4)).is_some())
             && !has_nul(buf.get(..next).unwrap_or_default());
+        self.keys.push(words.first());
+        self.await_data(buf, command, (words.at(3), is_sound), next)
+    }
+
+    /// Begins to wait for data of the length that `word` says, or refuses the request; the data of one that is not
+    /// sound is swallowed.
+    fn await_data(
+        &mut self,
+        buf: &[u8],
+        command: &'static Command,
+        (word, is_sound): (&[u8], bool),
+        next: usize,
+    ) -> Progress {
+        let len = data_len(word);
+        let swallow = len.map_or(0, |len| len + 2);
         let Some(len) = len.filter(|_| is_sound) else {
             let refusal = self.refused_format(swallow);
             return self.complete(refusal, next);
@@ -357,7 +370,6 @@ impl RequestDecoder {
             let refusal = self.refusal(TOO_LARGE, swallow);
             return self.complete(refusal, next);
         }
-        self.keys.push(words.first());
         self.data = next as u32..(next + len) as u32;
         self.stage = Stage::Data(command);
         self.data(buf, command)
