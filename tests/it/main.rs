@@ -29,6 +29,7 @@ mod limits;
 mod memcached;
 mod memcached_access;
 mod memcached_auth;
+mod memcached_backend_auth;
 mod memcached_binary;
 mod memcached_meta;
 mod multi_key;

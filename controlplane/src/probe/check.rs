@@ -1,4 +1,4 @@
-//! Probes over real connections: PING and INFO of Redis, `version` of Memcached, CLUSTER NODES.
+//! Probes over real connections: PING and INFO of Redis, CLUSTER NODES; for Memcached see its own file.
 
 use std::{io, time::Duration};
 
@@ -13,8 +13,9 @@ use tokio::{
 use super::{
     About, Answer, Checked, Prober, Role, Target, View,
     flush::flush,
+    memcached,
     nodes::read_nodes,
-    reply::{Reply, ReplyError, read_line, read_reply},
+    reply::{Reply, ReplyError, read_reply},
 };
 use crate::verdict::Outcome;
 
@@ -107,15 +108,12 @@ async fn ask_memcached(
     found: &mut Found,
     began: Instant,
 ) -> Result<(), ReplyError> {
-    let mut connection = connect(&target.addr).await?;
-    connection.get_mut().write_all(b"version\r\n").await?;
-    let line = read_line(&mut connection).await?;
-    match line.strip_prefix("VERSION ") {
-        Some(software) => {
-            found.about.software = Some(shortened(software));
+    match memcached::open(target).await? {
+        Ok(link) => {
+            found.about.software = link.software;
             found.answered(Outcome::Ok, began);
         }
-        None => found.answered(Outcome::Failed(shortened(&line)), began),
+        Err(outcome) => found.answered(outcome, began),
     }
     Ok(())
 }
@@ -183,7 +181,7 @@ pub(super) async fn authenticate(
 }
 
 /// Reads a secret; one in a file is read where waiting is allowed.
-async fn reveal(secret: &Secret) -> Result<String, String> {
+pub(super) async fn reveal(secret: &Secret) -> Result<String, String> {
     if let Secret::Plain(text) = secret {
         return Ok(text.clone());
     }
@@ -358,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn memcached_tells_what_it_runs() {
-        let mut target = endpoint(b"VERSION 1.6.18\r\n").await;
+        let mut target = endpoint(b"VERSION 1.6.18\r\nVERSION 1.6.18\r\nVERSION 1.6.18\r\n").await;
         target.cache_type = CacheType::Memcache;
         let checked = check(target).await;
         assert_eq!(

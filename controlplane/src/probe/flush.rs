@@ -6,7 +6,8 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use super::{
     Target,
     check::{authenticate, connect, shortened},
-    reply::{Reply, ReplyError, read_line, read_reply},
+    memcached,
+    reply::{Reply, ReplyError, read_reply},
 };
 
 /// What an endpoint said.
@@ -29,11 +30,10 @@ pub(super) async fn flush(target: Target) -> Said {
 }
 
 async fn flush_memcached(target: &Target) -> Result<Said, ReplyError> {
-    let mut connection = connect(&target.addr).await?;
-    connection.get_mut().write_all(b"flush_all\r\n").await?;
-    let line = read_line(&mut connection).await?;
-    let is_done = line == "OK";
-    Ok(is_done.then_some(()).ok_or_else(|| shortened(&line)))
+    match memcached::open(target).await? {
+        Ok(mut link) => link.flush().await,
+        Err(outcome) => Ok(Err(format!("{outcome:?}"))),
+    }
 }
 
 /// All databases go at once; their memory is freed afterwards, which does not hold up the answer.

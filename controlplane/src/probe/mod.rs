@@ -5,6 +5,7 @@
 
 mod check;
 mod flush;
+mod memcached;
 mod nodes;
 mod reply;
 mod topology;

@@ -7,11 +7,16 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use prism_proto::model::{CacheType, Cluster, ListenAddr, SecretError, Violations};
+use prism_proto::model::{CacheType, Cluster, DEFAULT_USER, ListenAddr, SecretError, Violations};
 use tokio::sync::mpsc;
 
 use super::{Peers, Topology};
-use crate::{access::Access, observe::Exchange};
+use crate::{
+    access::Access,
+    observe::Exchange,
+    protocol::redis::reply::{write_array_header, write_bulk},
+    upstream::{Handshake, Login},
+};
 
 /// All clusters in service; written only by `server::apply`.
 #[derive(Debug, Default)]
@@ -32,8 +37,8 @@ pub struct ClusterRuntime {
     pub revision: u64,
     /// Hash of the definition as pushed; 0 without a control plane.
     pub hash: u64,
-    /// Bytes that present the proxy's credentials upstream; empty when there are none.
-    pub handshake: Vec<u8>,
+    /// Presents the proxy's credentials upstream.
+    pub handshake: Handshake,
     /// Who may come in and do what.
     pub access: Arc<Access>,
     /// Shared by all generations of the definition.
@@ -115,25 +120,32 @@ impl ClusterRuntime {
     }
 }
 
-/// Returns the bytes that present the proxy's credentials upstream; none when there are none.
+/// Returns what presents the proxy's credentials upstream.
 ///
 /// # Errors
 /// When a secret cannot be read.
-pub(super) fn handshake(cluster: &Cluster) -> Result<Vec<u8>, SecretError> {
-    let (Some(credentials), CacheType::Redis | CacheType::RedisCluster) =
-        (cluster.backend(), cluster.cache_type())
-    else {
-        return Ok(Vec::new());
-    };
-    let password = credentials.password.reveal()?;
-    let mut words = vec!["AUTH"];
-    words.extend(credentials.username.as_deref());
-    words.push(&password);
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+pub(super) fn handshake(cluster: &Cluster) -> Result<Handshake, SecretError> {
+    let credentials = cluster.backend();
+    let password = credentials
+        .map(|known| known.password.reveal())
+        .transpose()?;
+    let user = credentials.and_then(|known| known.username.as_deref());
+    if cluster.cache_type() == CacheType::Memcache {
+        return Ok(Handshake::Memcached(password.map(|password| Login {
+            user: user.unwrap_or(DEFAULT_USER).to_owned(),
+            password,
+        })));
     }
-    Ok(bytes)
+    let mut bytes = Vec::new();
+    if let Some(password) = &password {
+        let words = ["AUTH"].into_iter().chain(user).chain([password.as_str()]);
+        let words: Vec<_> = words.collect();
+        write_array_header(&mut bytes, words.len());
+        for word in words {
+            write_bulk(&mut bytes, word);
+        }
+    }
+    Ok(Handshake::Redis(bytes))
 }
 
 impl fmt::Debug for ClusterRuntime {

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Kind, Lease, Loss, Stream};
+use super::{Handshake, Kind, Lease, Loss, Stream, memcached::Talk};
 use crate::protocol::{message::Limits, redis::reply::is_error};
 
 /// Everything needed to open a connection of a cluster.
@@ -19,9 +19,9 @@ pub struct Dial {
     pub timeout: Duration,
     /// TCP keepalive; `None` is off.
     pub keepalive: Option<Duration>,
-    /// Bytes that present the credentials, and what is presented: `AUTH …`. Empty when there are none.
-    pub handshake: Vec<u8>,
-    /// Kind of the connections; needs nothing of a Memcached endpoint, whose kind is the default.
+    /// Presents the credentials, before anything else.
+    pub handshake: Handshake,
+    /// Kind of the connections.
     pub kind: Kind,
 }
 
@@ -34,6 +34,12 @@ pub enum ConnectError {
     /// The endpoint refused to open a connection of this kind; its whole reply.
     #[error("refused the database or the dialect: {}", text_of(.0))]
     Kind(Vec<u8>),
+    /// The endpoint wants credentials, and there are none.
+    #[error("wants a password: backend_password or backend_auth is missing")]
+    NoCredentials,
+    /// The endpoint does not speak the protocol of this connection, but another.
+    #[error("{0}")]
+    Protocol(&'static str),
     /// The operating system said no.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -66,6 +72,18 @@ impl Dial {
         }
     }
 
+    /// The same for connections that speak the binary protocol of Memcached.
+    pub(super) fn to_binary(&self) -> Self {
+        let kind = Kind {
+            is_binary: true,
+            ..self.kind
+        };
+        Self {
+            kind,
+            ..self.clone()
+        }
+    }
+
     async fn attempt(&self, addr: EndpointAddr) -> Result<Stream, ConnectError> {
         match addr {
             EndpointAddr::Tcp { host, port } => {
@@ -82,8 +100,26 @@ impl Dial {
 
     /// Presents the credentials and makes the connection one of its kind.
     async fn present(&self, stream: Stream) -> Result<Stream, ConnectError> {
+        match &self.handshake {
+            Handshake::Redis(command) => self.present_redis(stream, command).await,
+            Handshake::Memcached(login) => {
+                let mut talk = Talk::new(stream);
+                let greeted = match self.kind.is_binary {
+                    true => talk.greet_binary(login.as_ref()).await,
+                    false => talk.greet_text(login.as_ref()).await,
+                };
+                greeted.map_err(|error| match error {
+                    ConnectError::Credentials(text) => self.refused(&text),
+                    other => other,
+                })?;
+                Ok(talk.into_stream()?)
+            }
+        }
+    }
+
+    async fn present_redis(&self, stream: Stream, command: &[u8]) -> Result<Stream, ConnectError> {
         let opening = self.kind.opening();
-        if self.handshake.is_empty() && opening.is_empty() {
+        if command.is_empty() && opening.is_empty() {
             return Ok(stream);
         }
         let limits = Limits {
@@ -91,12 +127,10 @@ impl Dial {
             ..Limits::default()
         };
         let mut lease = Lease::new(stream, limits);
-        if !self.handshake.is_empty() {
-            let reply = lease.ask(&self.handshake).await?;
+        if !command.is_empty() {
+            let reply = lease.ask(command).await?;
             if is_error(&reply) {
-                return Err(ConnectError::Credentials(
-                    self.without_secrets(&text_of(&reply)),
-                ));
+                return Err(self.refused(&text_of(&reply)));
             }
         }
         for command in opening {
@@ -108,16 +142,8 @@ impl Dial {
         Ok(lease.into_stream()?)
     }
 
-    /// Blanks what was presented out of an endpoint's words, which reach logs and clients.
-    fn without_secrets(&self, text: &str) -> String {
-        let handshake = String::from_utf8_lossy(&self.handshake);
-        // Every other line is a word; the first is the command's name.
-        let words = handshake.split("\r\n").skip(2).step_by(2).skip(1);
-        let mut text = text.to_owned();
-        for word in words.filter(|word| !word.is_empty()) {
-            text = text.replace(word, "(hidden)");
-        }
-        text
+    fn refused(&self, words: &str) -> ConnectError {
+        ConnectError::Credentials(self.handshake.without_secrets(words))
     }
 }
 
@@ -164,7 +190,7 @@ mod tests {
         let dial = Dial {
             timeout: Duration::from_secs(5),
             keepalive: None,
-            handshake: b"*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\n".to_vec(),
+            handshake: Handshake::Redis(b"*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\n".to_vec()),
             kind: Kind::default(),
         };
         let endpoint = async {

@@ -1,17 +1,14 @@
 //! Emptying one endpoint, before it comes back into use.
 
-use std::{future::poll_fn, io, time::Duration};
+use std::time::Duration;
 
 use prism_proto::model::EndpointAddr;
 use tokio::time::timeout;
 
-use super::{ConnectError, Dial, Stream, Wire, ask};
+use super::{ConnectError, Dial, Wire, ask, memcached::Talk};
 
 /// Empties all databases, and frees what they held afterwards.
 const FLUSHALL: &[u8] = b"*2\r\n$8\r\nFLUSHALL\r\n$5\r\nASYNC\r\n";
-
-/// Longest line read of an answer, in bytes.
-const MAX_LINE: usize = 1024;
 
 /// Why an endpoint was not emptied, as far as is known.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +47,7 @@ pub async fn flush(
         Wire::Memcache | Wire::MemcacheBinary => {
             let asked = timeout(limit, flush_memcached(dial, addr)).await;
             let reply = asked.unwrap_or(Err(ConnectError::Timeout(limit)))?;
-            (reply, b"OK\r\n")
+            (reply.into_bytes(), b"OK")
         }
         Wire::Redis => (ask(dial, addr, FLUSHALL, limit).await?, b"+OK\r\n"),
     };
@@ -61,31 +58,15 @@ pub async fn flush(
     Err(FlushError::Refused(words.trim_end().to_owned()))
 }
 
-async fn flush_memcached(dial: &Dial, addr: EndpointAddr) -> Result<Vec<u8>, ConnectError> {
-    let mut stream = dial.open(addr).await?;
-    let mut rest: &[u8] = b"flush_all\r\n";
-    while !rest.is_empty() {
-        let count = poll_fn(|cx| stream.poll_write(cx, rest)).await?;
-        if count == 0 {
-            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+/// Asks over text, and an endpoint that does not speak it over the binary protocol.
+async fn flush_memcached(dial: &Dial, addr: EndpointAddr) -> Result<String, ConnectError> {
+    match dial.open(addr.clone()).await {
+        Err(ConnectError::Protocol(_)) => {
+            let stream = dial.to_binary().open(addr).await?;
+            Talk::new(stream).flush_binary().await
         }
-        rest = rest.get(count..).unwrap_or_default();
+        other => Talk::new(other?).flush_text().await,
     }
-    Ok(read_line(&mut stream).await?)
-}
-
-/// Reads up to the end of a line, or as much of it as there may be.
-async fn read_line(stream: &mut Stream) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") && line.len() < MAX_LINE {
-        let mut chunk = [0; 64];
-        let count = poll_fn(|cx| stream.poll_read(cx, &mut chunk)).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        line.extend(chunk.iter().take(count));
-    }
-    Ok(line)
 }
 
 #[cfg(test)]
@@ -96,7 +77,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::upstream::Kind;
+    use crate::upstream::{Handshake, Kind};
 
     /// Returns what comes of it when the endpoint answers `answer` to `question` and then says no more.
     async fn flushed(wire: Wire, question: &[u8], answer: &[u8]) -> Result<(), FlushError> {
@@ -105,7 +86,7 @@ mod tests {
         let dial = Dial {
             timeout: Duration::from_secs(5),
             keepalive: None,
-            handshake: Vec::new(),
+            handshake: Handshake::Redis(Vec::new()),
             kind: Kind::default(),
         };
         let endpoint = async {

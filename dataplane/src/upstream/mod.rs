@@ -9,8 +9,10 @@ mod context;
 mod decoder;
 mod ejection;
 mod flush;
+mod handshake;
 mod kind;
 mod lease;
+mod memcached;
 mod pending;
 mod probe;
 mod stream;
@@ -22,6 +24,7 @@ pub use connection::Connection;
 pub use context::{Clock, Nanos, WorkerContext};
 pub use ejection::{Detector, may_eject};
 pub use flush::{FlushError, flush};
+pub use handshake::{Handshake, Login};
 pub use kind::Kind;
 pub use lease::Lease;
 pub use pending::{

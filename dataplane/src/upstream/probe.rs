@@ -26,16 +26,20 @@ pub async fn probe(
     addr: EndpointAddr,
     limit: Duration,
 ) -> Result<(), ConnectError> {
-    let question: &[u8] = match wire {
-        Wire::Memcache | Wire::MemcacheBinary => b"version\r\n",
-        Wire::Redis => b"*1\r\n$4\r\nPING\r\n",
-    };
     let attempt = async {
-        let mut stream = match dial.open(addr).await {
-            Err(ConnectError::Credentials(_)) => return Ok(()),
+        let mut opened = dial.open(addr.clone()).await;
+        if matches!(opened, Err(ConnectError::Protocol(_))) {
+            opened = dial.to_binary().open(addr).await;
+        }
+        let mut stream = match opened {
+            Err(ConnectError::Credentials(_) | ConnectError::NoCredentials) => return Ok(()),
             other => other?,
         };
-        write(&mut stream, question).await?;
+        if wire != Wire::Redis {
+            // The endpoint has answered when the connection is open.
+            return Ok(());
+        }
+        write(&mut stream, b"*1\r\n$4\r\nPING\r\n").await?;
         let mut byte = [0];
         match read(&mut stream, &mut byte).await? {
             0 => Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into())),

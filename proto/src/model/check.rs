@@ -312,10 +312,6 @@ fn check_secrets(draft: &Draft, violations: &mut Violations) {
             violations.push(field, "is over 4096 bytes long");
         }
     }
-    if draft.cache_type == Some(CacheType::Memcache) && draft.backend_auth.is_some() {
-        let words = "needs cache_type redis or redis_cluster";
-        violations.push("backend_auth.password", words);
-    }
     let without_password =
         |auth: &BackendAuthDraft| auth.password.is_none() && auth.username.is_some();
     if draft.backend_auth.as_ref().is_some_and(without_password) {

@@ -374,16 +374,15 @@ fn only_pools_are_emptied() {
 }
 
 #[test]
-fn memcached_has_users_with_its_own_commands() {
+fn memcached_takes_credentials_both_ways() {
     let mut draft = full();
-    draft.backend_auth = None;
     draft.cache_type = Some(CacheType::Memcache);
     draft.allow = vec!["@read".into(), "Set".into()];
     draft.deny = vec!["flush_all".into()];
     draft.auth.as_mut().unwrap().users[0].commands = vec!["+@read".into(), "+gats".into()];
     let spec = ClusterSpec::new(draft).unwrap();
     let cluster = spec.cluster();
-    assert!(cluster.password().is_some());
+    assert!(cluster.password().is_some() && cluster.backend().is_some());
     assert_eq!(cluster.users()[0].rules[1].to_string(), "+gats");
     let shown = |classes: &[CommandClass]| classes.iter().map(ToString::to_string).collect();
     let (allow, deny): (Vec<_>, Vec<_>) = (shown(cluster.allow()), shown(cluster.deny()));

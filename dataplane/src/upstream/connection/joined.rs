@@ -202,7 +202,7 @@ mod tests {
         let dial = Dial {
             timeout: Duration::from_secs(1),
             keepalive: None,
-            handshake: Vec::new(),
+            handshake: crate::upstream::Handshake::Redis(Vec::new()),
             kind: Kind::default(),
         };
         let limits = QueueLimits {
