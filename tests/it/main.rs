@@ -19,6 +19,7 @@ mod flapping;
 mod fleet_apply;
 mod fleet_ejection;
 mod fleet_faults;
+mod fleet_figures;
 mod fleet_pool;
 mod fleet_readmission;
 mod grpc;

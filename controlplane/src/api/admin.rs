@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Context, apply, reply,
+    Context, apply, figures, reply,
     status::{from_catalog, no_cluster},
     watch,
 };
@@ -71,6 +71,13 @@ impl AdminApi {
         Ok(ListEndpointsResponse {
             endpoints: endpoints.collect(),
         })
+    }
+
+    /// Lists endpoints with what they say of themselves.
+    async fn endpoints_with_figures(&self, only: &str) -> Result<ListEndpointsResponse, Status> {
+        let mut listed = self.endpoints(only)?;
+        figures::fill(&self.context, &mut listed.endpoints).await;
+        Ok(listed)
     }
 
     async fn revisions(&self, limit: u32) -> Result<ListRevisionsResponse, Status> {
@@ -186,7 +193,12 @@ impl FleetService for AdminApi {
         &self,
         request: Request<ListEndpointsRequest>,
     ) -> Result<Response<ListEndpointsResponse>, Status> {
-        let answer = self.endpoints(&request.into_inner().cluster);
+        let request = request.into_inner();
+        let answer = if request.with_figures {
+            self.endpoints_with_figures(&request.cluster).await
+        } else {
+            self.endpoints(&request.cluster)
+        };
         self.answer("ListEndpoints", answer)
     }
 

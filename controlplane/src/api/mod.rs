@@ -3,6 +3,7 @@
 mod admin;
 mod apply;
 mod discovery;
+mod figures;
 mod frame;
 mod hello;
 mod reply;
@@ -16,7 +17,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch::Receiver;
 
-use crate::{catalog::Catalog, feed::Desired, fleet::Fleet, health::Verdicts, metrics::Metrics};
+use crate::{
+    catalog::Catalog,
+    feed::Desired,
+    fleet::Fleet,
+    health::{Readings, Verdicts},
+    metrics::Metrics,
+};
 
 pub use admin::AdminApi;
 pub use discovery::DiscoveryApi;
@@ -33,6 +40,8 @@ pub struct Context {
     pub desired: Receiver<Arc<Desired>>,
     /// What is known of endpoints.
     pub verdicts: Receiver<Arc<Verdicts>>,
+    /// Reads figures of endpoints when they are asked for.
+    pub readings: Readings,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Tasks of streams; joined at the end.

@@ -133,6 +133,10 @@ fn endpoint(cluster: &str, status: &EndpointStatus) -> Endpoint {
         role: status.role.clone(),
         ejected_until: status.ejected_until.map(Into::into),
         server_version: status.server_version.clone(),
+        requests: status.traffic.requests,
+        errors: status.traffic.errors,
+        connect_failures: status.traffic.connect_failures,
+        ..Endpoint::default()
     }
 }
 

@@ -167,11 +167,13 @@ impl Keeper {
             };
             self.judge.reported(&endpoint, &passive);
         }
-        let follow = self
-            .watched
-            .get_mut(report.cluster.as_str())
-            .and_then(|watched| watched.follow.as_mut());
-        if let Some(follow) = follow {
+        let Some(watched) = self.watched.get_mut(report.cluster.as_str()) else {
+            return;
+        };
+        for seen in &report.endpoints {
+            watched.add_traffic(seen);
+        }
+        if let Some(follow) = &mut watched.follow {
             for moved in &report.moved {
                 follow.want(moved.addr.parse().ok());
             }

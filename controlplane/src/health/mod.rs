@@ -3,6 +3,7 @@
 //! One task, [`run`], owns everything: it follows definitions, begins the probes and refreshes that are due, takes in what data
 //! planes report, has it judged ten times a second and publishes what changed.
 
+mod figures;
 mod flush;
 mod follow;
 mod keeper;
@@ -18,7 +19,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use prism_proto::pb::{admin::v1::EndpointState, discovery::v1::EndpointHealth};
+use prism_proto::pb::{
+    admin::v1::EndpointState,
+    discovery::v1::{EndpointHealth, EndpointReport},
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -27,6 +31,7 @@ use crate::{
     probe::{Prober, SlotMaps},
 };
 
+pub use figures::{Reading, Readings};
 pub use keeper::run;
 
 /// What is watched, and where what was found out goes.
@@ -88,4 +93,25 @@ pub struct EndpointStatus {
     pub ejected_until: Option<SystemTime>,
     /// What it says it runs; empty when not known.
     pub server_version: String,
+    /// What data planes sent to it.
+    pub traffic: Traffic,
+}
+
+/// What all data planes sent to one endpoint since this program started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests.
+    pub requests: u64,
+    /// Requests that failed by the endpoint's fault.
+    pub errors: u64,
+    /// Connects that failed.
+    pub connect_failures: u64,
+}
+
+impl Traffic {
+    fn add(&mut self, seen: &EndpointReport) {
+        self.requests = self.requests.saturating_add(seen.requests);
+        self.errors = self.errors.saturating_add(seen.errors);
+        self.connect_failures = self.connect_failures.saturating_add(seen.connect_failures);
+    }
 }

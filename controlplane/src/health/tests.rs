@@ -23,7 +23,7 @@ use super::{ClusterVerdict, Rounds, Verdicts, run};
 use crate::{
     catalog::{Catalog, CatalogOptions, Change, Removal, Write},
     fleet::{Fleet, Identity, Link},
-    probe::{About, Answer, Checked, Prober, SlotMaps, Target, View, read_nodes},
+    probe::{About, Answer, Checked, Figures, Prober, SlotMaps, Target, View, read_nodes},
     store::MemoryStore,
     verdict::Outcome,
 };
@@ -68,6 +68,10 @@ impl Prober for Answers {
                 about: About::default(),
             }
         })
+    }
+
+    fn figures(&self, _: Target) -> Answer<Result<Figures, String>> {
+        Box::pin(async { Err("nobody asks".into()) })
     }
 
     fn flush(&self, target: Target) -> Answer<Result<(), String>> {

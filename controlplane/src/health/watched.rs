@@ -8,11 +8,14 @@ use std::{
 
 use prism_proto::{
     model::{CacheType, Cluster, EndpointAddr},
-    pb::{admin::v1::EndpointState, discovery::v1::EndpointHealth},
+    pb::{
+        admin::v1::EndpointState,
+        discovery::v1::{EndpointHealth, EndpointReport},
+    },
     placement::SlotMap,
 };
 
-use super::{ClusterVerdict, EndpointStatus, follow::Follow};
+use super::{ClusterVerdict, EndpointStatus, Traffic, follow::Follow};
 use crate::{
     catalog::StoredCluster,
     probe::{About, Checked, Role, Target},
@@ -41,6 +44,7 @@ struct Known {
     latency: Option<Duration>,
     about: About,
     state: Option<(EndpointState, SystemTime)>,
+    traffic: Traffic,
 }
 
 /// Two readings of the clocks at one moment.
@@ -141,13 +145,7 @@ impl Watched {
     }
 
     pub(super) fn target_at(&self, addr: EndpointAddr) -> Target {
-        let cluster = self.cluster();
-        Target {
-            addr,
-            cache_type: cluster.cache_type(),
-            credentials: cluster.backend().cloned(),
-            timeout: cluster.probing().timeout,
-        }
+        Target::of(self.cluster(), addr)
     }
 
     /// Takes what a probe said beside its outcome; returns whether the endpoint is not what the topology says it is.
@@ -164,6 +162,15 @@ impl Watched {
         known
             .role
             .is_some_and(|role| about.role.is_some_and(|said| said != role))
+    }
+
+    /// Adds what a data plane sent to an endpoint since it last said so.
+    pub(super) fn add_traffic(&mut self, seen: &EndpointReport) {
+        let addr = self.names.get(&seen.addr);
+        if let Some(known) = addr.and_then(|addr| self.known.get_mut(addr)) {
+            known.traffic.add(seen);
+            self.is_stale = true;
+        }
     }
 
     /// The resource revision that the order of the endpoints comes from.
@@ -263,6 +270,7 @@ fn status(
         role: role.map(Role::name).unwrap_or_default().into(),
         ejected_until: finding.ejected_until.map(|at| wall.time_of(at)),
         server_version: known.about.software.clone().unwrap_or_default(),
+        traffic: known.traffic,
     }
 }
 

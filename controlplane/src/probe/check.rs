@@ -11,7 +11,8 @@ use tokio::{
 };
 
 use super::{
-    About, Answer, Checked, Prober, Role, Target, View,
+    About, Answer, Checked, Figures, Prober, Role, Target, View,
+    figures::figures,
     flush::flush,
     memcached,
     nodes::read_nodes,
@@ -26,6 +27,10 @@ pub struct Network;
 impl Prober for Network {
     fn check(&self, target: Target) -> Answer<Checked> {
         Box::pin(check(target))
+    }
+
+    fn figures(&self, target: Target) -> Answer<Result<Figures, String>> {
+        Box::pin(figures(target))
     }
 
     fn flush(&self, target: Target) -> Answer<Result<(), String>> {
@@ -230,7 +235,7 @@ fn read_replication(info: &str, about: &mut About) {
 }
 
 /// Returns the value of one line of INFO.
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     let value = |line: &'a str| line.trim_end().strip_prefix(name)?.strip_prefix(':');
     info.lines().find_map(value)
 }

@@ -4,6 +4,7 @@
 //! cluster's nodes say is put together by a [`Tracker`], which is pure.
 
 mod check;
+mod figures;
 mod flush;
 mod memcached;
 mod nodes;
@@ -13,7 +14,7 @@ mod topology;
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use prism_proto::{
-    model::{CacheType, Credentials, EndpointAddr},
+    model::{CacheType, Cluster, Credentials, EndpointAddr},
     placement::SlotMap,
 };
 
@@ -45,6 +46,18 @@ pub struct Target {
     pub timeout: Duration,
 }
 
+impl Target {
+    /// One endpoint of a cluster, asked as its definition says.
+    pub fn of(cluster: &Cluster, addr: EndpointAddr) -> Self {
+        Self {
+            addr,
+            cache_type: cluster.cache_type(),
+            credentials: cluster.backend().cloned(),
+            timeout: cluster.probing().timeout,
+        }
+    }
+}
+
 /// What one probe found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
@@ -65,6 +78,27 @@ pub struct About {
     pub lag: Option<Duration>,
     /// What it runs, as it spells it.
     pub software: Option<String>,
+}
+
+/// What an endpoint counts of itself; what it does not tell is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// How long it has run.
+    pub uptime: Option<Duration>,
+    /// Keys it holds, in all databases.
+    pub items: Option<u64>,
+    /// Memory that it counts against its limit.
+    pub used_bytes: Option<u64>,
+    /// That limit; none when it has none.
+    pub limit_bytes: Option<u64>,
+    /// Reads that found their key.
+    pub hits: Option<u64>,
+    /// Reads that did not.
+    pub misses: Option<u64>,
+    /// Keys given up for memory.
+    pub evictions: Option<u64>,
+    /// Its clients now.
+    pub connections: Option<u64>,
 }
 
 /// What a Redis endpoint is to others.
@@ -93,6 +127,9 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Prober: Send + Sync {
     /// Asks an endpoint how it is; always answers within the target's timeout.
     fn check(&self, target: Target) -> Answer<Checked>;
+
+    /// Asks an endpoint for its figures; always answers within the target's timeout.
+    fn figures(&self, target: Target) -> Answer<Result<Figures, String>>;
 
     /// Empties an endpoint; always answers within the target's timeout, with what went wrong unless the endpoint said that it was done.
     fn flush(&self, target: Target) -> Answer<Result<(), String>>;

@@ -25,7 +25,7 @@ use crate::{
     catalog::{Catalog, CatalogOptions, Image},
     feed::{Desired, PeerLists, Source},
     fleet::{Fleet, Observed},
-    health::{self, Rounds, Verdicts},
+    health::{self, Readings, Rounds, Verdicts},
     metrics::Metrics,
     probe::{Prober, SlotMaps},
     store::{MemoryStore, SledOptions, SledStore, Store},
@@ -98,6 +98,7 @@ impl Server {
             fleet,
             desired,
             verdicts: verdicts.subscribe(),
+            readings: Readings::default(),
             metrics: Arc::new(Metrics::new()),
             tasks: Tasks::default(),
             ending: ending.subscribe(),
@@ -157,6 +158,7 @@ impl Server {
         let Some(observers) = self.observe() else {
             return;
         };
+        self.context.readings.read_with(Arc::clone(&prober));
         let rounds = Rounds {
             images: self.context.catalog.watch(),
             fleet: self.context.fleet.clone(),

@@ -135,9 +135,33 @@ impl Client {
     /// # Errors
     /// That the control plane does not answer.
     pub async fn endpoints(&self, cluster: &str) -> Result<pb::ListEndpointsResponse, Failure> {
-        let request = limited(pb::ListEndpointsRequest {
+        self.list_endpoints(pb::ListEndpointsRequest {
             cluster: cluster.to_owned(),
-        });
+            with_figures: false,
+        })
+        .await
+    }
+
+    /// Returns endpoints with what they say of themselves, which they are asked for.
+    ///
+    /// # Errors
+    /// That the control plane does not answer.
+    pub async fn endpoints_with_figures(
+        &self,
+        cluster: &str,
+    ) -> Result<pb::ListEndpointsResponse, Failure> {
+        self.list_endpoints(pb::ListEndpointsRequest {
+            cluster: cluster.to_owned(),
+            with_figures: true,
+        })
+        .await
+    }
+
+    async fn list_endpoints(
+        &self,
+        request: pb::ListEndpointsRequest,
+    ) -> Result<pb::ListEndpointsResponse, Failure> {
+        let request = limited(request);
         self.read(self.service.clone().list_endpoints(request).await)
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn run(
     printer: &Printer,
     args: &GetArgs,
 ) -> Result<Exit, Failure> {
-    let listing = fetch(client, args).await?;
+    let listing = fetch(client, args, printer.format()).await?;
     if !args.watch {
         printer.show(&listing)?;
         return Ok(Exit::Ok);
@@ -88,7 +88,12 @@ async fn follow(
         if !live {
             return Ok(());
         }
-        let now = fetch(client, args).await?;
+        // Rows that follow leave out what changes all the time: nobody is asked for it.
+        let shown = match printer.format() {
+            Format::Wide => Format::Table,
+            format => format,
+        };
+        let now = fetch(client, args, shown).await?;
         *away = false;
         let steady = now.clone().steady();
         if steady != *known {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    cli::{GetArgs, Kind},
+    cli::{Format, GetArgs, Kind},
     client::Client,
     exit::{Exit, Failure},
     output::{
@@ -30,10 +30,14 @@ impl Listing {
                 .dataplanes
                 .iter_mut()
                 .for_each(|d| d.last_seen = None),
-            Self::Endpoints(document) => document
-                .endpoints
-                .iter_mut()
-                .for_each(|e| e.latency_us = None),
+            Self::Endpoints(document) => document.endpoints.iter_mut().for_each(|e| {
+                e.latency_us = None;
+                e.requests = 0;
+                e.errors = 0;
+                e.connect_failures = 0;
+                e.figures = None;
+                e.figures_error = None;
+            }),
             Self::Clusters(_) | Self::Revisions(_) => {}
         }
         self
@@ -91,7 +95,13 @@ impl Show for Listing {
 }
 
 /// Asks for one kind and keeps what the command line names.
-pub(super) async fn fetch(client: &Client, args: &GetArgs) -> Result<Listing, Failure> {
+///
+/// Endpoints are asked for their figures where `format` shows them.
+pub(super) async fn fetch(
+    client: &Client,
+    args: &GetArgs,
+    format: Format,
+) -> Result<Listing, Failure> {
     let wanted = args.name.as_deref();
     let is_wanted = |names: &[&str]| wanted.is_none_or(|wanted| names.contains(&wanted));
     let (listing, count) = match args.kind {
@@ -121,9 +131,11 @@ pub(super) async fn fetch(client: &Client, args: &GetArgs) -> Result<Listing, Fa
             )
         }
         Kind::Endpoints => {
-            let list = client
-                .endpoints(args.cluster.as_deref().unwrap_or_default())
-                .await?;
+            let cluster = args.cluster.as_deref().unwrap_or_default();
+            let list = match format {
+                Format::Name | Format::Table => client.endpoints(cluster).await?,
+                _ => client.endpoints_with_figures(cluster).await?,
+            };
             let mut endpoints: Vec<_> = list.endpoints.iter().map(EndpointDocument::from).collect();
             endpoints.retain(|endpoint| is_wanted(&[&endpoint.addr, &endpoint.alias]));
             let count = endpoints.len();

@@ -3,7 +3,7 @@
 use prism_proto::pb::admin::v1::{Endpoint, EndpointState};
 use serde::Serialize;
 
-use super::{Show, Table, View, age_of, rfc3339};
+use super::{FiguresDocument, Show, Table, View, age_of, figures, rfc3339};
 
 /// One endpoint of one cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +33,18 @@ pub struct EndpointDocument {
     pub ejected_until: Option<String>,
     /// What it says it runs; empty when not known.
     pub server_version: String,
+    /// Requests that data planes sent to it since the control plane started.
+    pub requests: u64,
+    /// Requests of those that failed by its fault.
+    pub errors: u64,
+    /// Connects of data planes that failed since the control plane started.
+    pub connect_failures: u64,
+    /// Why its figures could not be read; absent when they were, or were not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures_error: Option<String>,
+    /// What it says of itself; absent when not asked for or not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<FiguresDocument>,
 }
 
 impl EndpointDocument {
@@ -70,6 +82,11 @@ impl From<&Endpoint> for EndpointDocument {
                 .as_ref()
                 .map(|t| rfc3339(t.seconds, t.nanos)),
             server_version: endpoint.server_version.clone(),
+            requests: endpoint.requests,
+            errors: endpoint.errors,
+            connect_failures: endpoint.connect_failures,
+            figures_error: Some(endpoint.figures_error.clone()).filter(|error| !error.is_empty()),
+            figures: endpoint.figures.as_ref().map(FiguresDocument::from),
         }
     }
 }
@@ -105,6 +122,7 @@ impl Show for EndpointsDocument {
         ];
         if view.wide {
             heading.extend(["FAILURES", "EJECTED UNTIL", "RUNS"]);
+            heading.extend(figures::HEADING);
         }
         let mut table = Table::new(&heading);
         for endpoint in &self.endpoints {
@@ -124,6 +142,7 @@ impl Show for EndpointsDocument {
                 row.push(endpoint.failures.to_string());
                 row.push(endpoint.ejected_until.clone().unwrap_or_default());
                 row.push(endpoint.server_version.clone());
+                row.extend(figures::cells(endpoint));
             }
             table.row(row);
         }

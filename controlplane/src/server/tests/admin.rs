@@ -317,6 +317,7 @@ async fn endpoints_are_listed_before_they_were_probed() {
     let mut client = admin(&server).await;
     let only = ListEndpointsRequest {
         cluster: "b".into(),
+        ..ListEndpointsRequest::default()
     };
     let listed = client
         .list_endpoints(only)
@@ -327,6 +328,7 @@ async fn endpoints_are_listed_before_they_were_probed() {
     assert_eq!(listed.endpoints[0].addr, "127.0.0.1:6379");
     let unknown = ListEndpointsRequest {
         cluster: "none".into(),
+        ..ListEndpointsRequest::default()
     };
     assert_eq!(
         client
