@@ -184,6 +184,17 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Sends the request that `write` makes to the endpoint that has `key`.
+    pub fn forward_as(&mut self, key: &[u8], call: Call, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut build = self.cluster.context.build.borrow_mut();
+        build.clear();
+        write(&mut build);
+        self.forward(key, Piece::Borrowed(&build), call);
+        if build.capacity() > MAX_BUILD {
+            *build = Vec::new();
+        }
+    }
+
     /// Sends a request to the endpoint that owns `slot`.
     pub fn forward_to_owner(&mut self, slot: u16, request: Piece<'_>, call: Call) {
         match self.nodes.owner(slot, self.cluster.name()) {

@@ -9,8 +9,8 @@ use crate::{
     protocol::{
         memcache::{
             binary::{
-                Class, Entry, Header, Located, NOOP, Operation, Packet, REQUEST, RequestDecoder,
-                Status, is_packet, write_failure,
+                Class, Entry, Header, Located, Operation, Packet, RequestDecoder, Status,
+                is_packet, write_failure,
             },
             command::lookup,
         },
@@ -26,18 +26,7 @@ use super::{
     swallow::Swallow,
 };
 
-/// Number of the flush that answers.
-const FLUSH: u8 = 0x08;
-
 const VERSION: &[u8] = concat!("prism-", env!("CARGO_PKG_VERSION")).as_bytes();
-
-/// Sent behind a quiet request: its answer tells that no other will come.
-const BARRIER: [u8; 24] = {
-    let mut packet = [0; 24];
-    packet[0] = REQUEST;
-    packet[1] = NOOP;
-    packet
-};
 
 /// The kind of connections that binary sessions travel on; endpoints see by the first byte what is spoken.
 const KIND: Kind = Kind {
@@ -84,7 +73,7 @@ impl Binary {
             Class::Flush => flush(operation, header, request.bytes(), batch),
             Class::Noop => batch.answer(|out| packet.write(out)),
             Class::Quit => {
-                if !operation.is_quiet {
+                if !operation.is_quiet() {
                     batch.answer(|out| packet.write(out));
                 }
                 return Next::Close;
@@ -153,25 +142,21 @@ impl Binary {
         batch: &mut Batch<'_>,
     ) {
         let call = Call {
-            expect: match operation.is_quiet {
-                true => Expect::QuietPacket,
-                false => Expect::Packet,
-            },
+            expect: Expect::Packet,
             wish: Wish::Packet {
                 opcode: header.opcode,
                 opaque: header.opaque,
+                unsaid: operation.unsaid(),
             },
             is_write: operation.write,
         };
         let copy = request.clone();
         let key = bytes_of(copy.bytes(), &self.decoder.key());
-        if !operation.is_quiet {
+        if !operation.is_quiet() {
             return batch.forward(key, request, call);
         }
-        let mut followed = Vec::with_capacity(copy.bytes().len() + BARRIER.len());
-        followed.extend_from_slice(copy.bytes());
-        followed.extend_from_slice(&BARRIER);
-        batch.forward(key, Piece::Borrowed(&followed), call);
+        // The endpoint answers all the same, so that it and the proxy stay in step.
+        batch.forward_as(key, call, |out| write_loud(out, operation, copy.bytes()));
     }
 }
 
@@ -257,13 +242,20 @@ fn write_figures(out: &mut Vec<u8>, packet: Packet<'_>, figures: &[(&str, String
     packet.write(out);
 }
 
+/// Appends the request as one that is always answered.
+fn write_loud(out: &mut Vec<u8>, operation: &Operation, raw: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(raw);
+    if let Some(opcode) = out.get_mut(start + 1) {
+        *opcode = operation.loud;
+    }
+}
+
 /// Sends a flush to every endpoint; what one refuses is refused.
 fn flush(operation: &Operation, header: Header, raw: &[u8], batch: &mut Batch<'_>) {
-    let is_quiet = operation.is_quiet;
-    let mut loud = raw.to_vec();
-    if let Some(opcode) = loud.get_mut(1) {
-        *opcode = FLUSH;
-    }
+    let is_quiet = operation.is_quiet();
+    let mut loud = Vec::with_capacity(raw.len());
+    write_loud(&mut loud, operation, raw);
     let call = Call {
         expect: Expect::Packet,
         wish: Wish::Reply,

@@ -130,10 +130,10 @@ impl Memcache {
         if call.expect == Expect::Meta {
             return batch.forward(&key, request, call);
         }
-        let mut followed = Vec::with_capacity(copy.bytes().len() + BARRIER.len());
-        followed.extend_from_slice(copy.bytes());
-        followed.extend_from_slice(BARRIER);
-        batch.forward(&key, Piece::Borrowed(&followed), call);
+        batch.forward_as(&key, call, |out| {
+            out.extend_from_slice(copy.bytes());
+            out.extend_from_slice(BARRIER);
+        });
     }
 
     /// Returns the bytes that a key stands for.
@@ -203,13 +203,10 @@ impl Memcache {
         }
         // The endpoint answers all the same, so that it and the proxy stay in step; the answer is dropped.
         call.wish = Wish::Silence;
-        let mut rewritten = Vec::with_capacity(request.bytes().len());
-        split::without_noreply(&mut rewritten, request.bytes(), self.decoder.line_span());
-        batch.forward(
-            bytes_of(request.bytes(), &key),
-            Piece::Borrowed(&rewritten),
-            call,
-        );
+        let raw = request.bytes();
+        batch.forward_as(bytes_of(raw, &key), call, |out| {
+            split::without_noreply(out, raw, self.decoder.line_span());
+        });
     }
 
     /// Asks for the value of one key, together with neighbours who do.

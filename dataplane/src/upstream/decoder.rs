@@ -40,15 +40,9 @@ impl Decoder {
                 _ => decoder.decode(bytes),
             }
             .map_err(|error| Loss::Malformed(error.to_string())),
-            Self::MemcacheBinary(decoder) => {
-                let expect = match expect {
-                    Expect::QuietPacket => memcache::binary::Expect::Quiet,
-                    _ => memcache::binary::Expect::Packet,
-                };
-                decoder
-                    .decode(expect, bytes)
-                    .map_err(|error| Loss::Malformed(error.to_string()))
-            }
+            Self::MemcacheBinary(decoder) => decoder
+                .decode(bytes)
+                .map_err(|error| Loss::Malformed(error.to_string())),
             Self::Memcache(decoder) => {
                 let expect = match expect {
                     Expect::Meta => memcache::reply::Expect::Meta,

@@ -27,8 +27,6 @@ pub enum Expect {
     Meta,
     /// The answer to a quiet meta request of Memcached, if there is one, and to the `mn` behind it.
     Quiet,
-    /// The answer to a quiet binary request of Memcached, if there is one, and to the no-op behind it.
-    QuietPacket,
     /// One packet of Memcached's binary protocol.
     Packet,
     /// One Redis reply.

@@ -14,15 +14,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{Bell, ByteQueue, Cancel, Merge, Piece, Subscribed};
-use crate::protocol::{
-    memcache::binary::{is_packet, write_failure},
-    message::PartErrors,
-};
+use crate::protocol::{memcache::binary::Status, message::PartErrors};
 
 mod stash;
 mod wish;
 
 pub use wish::Wish;
+
+use wish::Worded;
 
 /// Replies of one session, by sequence number.
 #[derive(Debug, Default)]
@@ -91,6 +90,7 @@ enum Slot {
     Packet {
         opcode: u8,
         opaque: u32,
+        unsaid: Option<Status>,
     },
     Silent,
     Split(Box<Merge>),
@@ -106,7 +106,15 @@ impl Replies {
     /// Takes a place in the order and returns its sequence number.
     pub fn begin(&mut self, wish: Wish) -> u32 {
         self.push(match wish {
-            Wish::Packet { opcode, opaque } => Slot::Packet { opcode, opaque },
+            Wish::Packet {
+                opcode,
+                opaque,
+                unsaid,
+            } => Slot::Packet {
+                opcode,
+                opaque,
+                unsaid,
+            },
             Wish::Reply if !self.is_muted => Slot::Waiting,
             Wish::Value(errors) => Slot::Value(errors),
             Wish::Reply | Wish::Silence => Slot::Silent,
@@ -162,31 +170,17 @@ impl Replies {
             return;
         };
         match slot {
-            Slot::Packet { opcode, opaque } => {
-                let (opcode, opaque) = (*opcode, *opaque);
-                *slot = Slot::Waiting;
-                if is_packet(reply.bytes()) {
-                    return self.settle(sequence, part, reply);
-                }
-                let mut packet = Vec::new();
-                write_failure(&mut packet, opcode, opaque, reply.bytes());
-                return self.settle(sequence, part, Piece::Borrowed(&packet));
-            }
+            Slot::Packet {
+                opcode,
+                opaque,
+                unsaid,
+            } => match Worded::packet(&reply, (*opcode, *opaque), *unsaid) {
+                Some(worded) => self.put_worded(index, worded),
+                None => *slot = Slot::Nothing,
+            },
             Slot::Value(errors) => {
-                let (reply, end) = wish::value(reply, *errors);
-                if index == 0 {
-                    self.put(reply);
-                    self.out.push(end);
-                    self.pop();
-                } else {
-                    let start = self.stash.len();
-                    self.stash.extend_from_slice(reply.bytes());
-                    self.stash.extend_from_slice(end);
-                    let ready = self.stashed_from(start);
-                    if let Some(slot) = self.slots.get_mut(index) {
-                        *slot = ready;
-                    }
-                }
+                let worded = Worded::value(reply, *errors);
+                self.put_worded(index, worded);
             }
             Slot::Waiting if index == 0 => {
                 self.put(reply);

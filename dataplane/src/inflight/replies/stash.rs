@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Replies, STASH, Slot};
+use super::{Replies, STASH, Slot, wish::Worded};
 use crate::inflight::{LARGE, Piece};
 
 impl Replies {
@@ -41,6 +41,30 @@ impl Replies {
         };
         *shared += bytes.len();
         Slot::EarlyShared(Box::new(bytes))
+    }
+
+    /// Puts out the reply to the request at `index`, or keeps it for its turn.
+    pub(super) fn put_worded(&mut self, index: usize, worded: Worded<'_>) {
+        let head = worded.head.as_ref().map_or(&b""[..], |head| head);
+        if index == 0 {
+            self.out.push(head);
+            self.put(worded.body);
+            self.out.push(worded.tail);
+            return self.pop();
+        }
+        let ready = if worded.is_whole() {
+            let (stash, stashed, shared) = (&mut self.stash, &mut self.stashed, &mut self.shared);
+            Self::early(stash, stashed, shared, worded.body)
+        } else {
+            let start = self.stash.len();
+            for bytes in [head, worded.body.bytes(), worded.tail] {
+                self.stash.extend_from_slice(bytes);
+            }
+            self.stashed_from(start)
+        };
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = ready;
+        }
     }
 
     /// Makes a slot of what was written to the stash from `start` on.

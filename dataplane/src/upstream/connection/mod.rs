@@ -23,10 +23,7 @@ use super::{
 };
 use crate::{
     inflight::{Bell, ByteQueue, Intake, MAX_SLICES, Piece},
-    protocol::{
-        memcache::{binary, reply::without_barrier},
-        message::Limits,
-    },
+    protocol::{memcache::reply::without_barrier, message::Limits},
 };
 
 mod deadline;
@@ -202,7 +199,6 @@ impl Connection {
                     continue;
                 }
                 Expect::Quiet => without_barrier(piece.bytes()),
-                Expect::QuietPacket => binary::without_barrier(piece.bytes()),
                 _ => whole,
             };
             self.fifo.pop_front();

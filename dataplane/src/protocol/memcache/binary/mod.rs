@@ -9,7 +9,7 @@ mod request;
 
 pub use operation::{Class, NOOP, Operation, operation};
 pub use packet::{HEADER, Header, Packet, REPLY, REQUEST, Status, is_packet, write_failure};
-pub use reply::{Expect, ReplyDecoder, without_barrier};
+pub use reply::ReplyDecoder;
 pub use request::{Entry, Located, RequestDecoder, RequestError};
 
 #[cfg(test)]

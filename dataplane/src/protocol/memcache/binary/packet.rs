@@ -84,7 +84,9 @@ pub enum Status {
 }
 
 impl Status {
-    fn number(self) -> u16 {
+    /// Returns its number in headers.
+    #[inline]
+    pub fn number(self) -> u16 {
         match self {
             Self::Ok => 0,
             Self::NotFound => 1,
@@ -148,7 +150,7 @@ impl Packet<'_> {
 /// Whether `reply` is a packet, and not words for a client of the text protocol.
 #[inline]
 pub fn is_packet(reply: &[u8]) -> bool {
-    reply.first().is_none_or(|first| *first == REPLY)
+    reply.first() == Some(&REPLY)
 }
 
 /// Appends the packet that stands for a failure in the words of the text protocol.

@@ -94,35 +94,50 @@ fn unknown_operation_is_swallowed() {
 }
 
 #[test]
-fn quiet_reply_ends_with_the_barriers() {
-    let packet = |opcode, value: &[u8]| {
-        let mut out = Vec::new();
-        let packet = Packet {
-            opcode,
-            opaque: 1,
-            status: Status::Ok,
-            key: b"",
-            value,
-        };
-        packet.write(&mut out);
-        out
+fn reply_is_complete_with_its_last_byte() {
+    let packet = Packet {
+        opcode: 0,
+        opaque: 1,
+        status: Status::Ok,
+        key: b"",
+        value: b"value",
     };
-    let (hit, barrier) = (packet(0x09, b"value"), packet(NOOP, b""));
-    let mut decoder = ReplyDecoder::new(Limits::default());
-    for reply in [barrier.clone(), [hit.clone(), barrier].concat()] {
-        for len in 0..reply.len() {
-            let progress = decoder
-                .decode(Expect::Quiet, reply.get(..len).unwrap_or_default())
-                .expect("a reply");
-            assert!(
-                matches!(progress, Progress::NeedMore { at_least } if at_least > len),
-                "{len}"
-            );
-        }
-        let progress = decoder.decode(Expect::Quiet, &reply).expect("a reply");
-        assert_eq!(progress, Progress::Complete { len: reply.len() });
-        assert_eq!(without_barrier(&reply), reply.len() - HEADER);
+    let mut reply = Vec::new();
+    packet.write(&mut reply);
+    let decoder = ReplyDecoder::new(Limits::default());
+    for len in 0..reply.len() {
+        let progress = decoder
+            .decode(reply.get(..len).unwrap_or_default())
+            .expect("a reply");
+        assert!(
+            matches!(progress, Progress::NeedMore { at_least } if at_least > len),
+            "{len}"
+        );
     }
-    let twice = [hit.clone(), hit].concat();
-    assert!(decoder.decode(Expect::Quiet, &twice).is_err());
+    let twice = [&reply[..], &reply].concat();
+    let progress = decoder.decode(&twice).expect("a reply");
+    assert_eq!(progress, Progress::Complete { len: reply.len() });
+    assert!(decoder.decode(b"VALUE").is_err());
+}
+
+#[test]
+fn quiet_operations_leave_unsaid_what_is_usual() {
+    for (quiet, loud, unsaid) in [
+        (0x09, 0x00, Status::NotFound),
+        (0x0d, 0x0c, Status::NotFound),
+        (0x1e, 0x1d, Status::NotFound),
+        (0x24, 0x23, Status::NotFound),
+        (0x11, 0x01, Status::Ok),
+        (0x14, 0x04, Status::Ok),
+        (0x1a, 0x0f, Status::Ok),
+    ] {
+        let (quiet, loud) = (operation(quiet), operation(loud));
+        let (quiet, loud) = (quiet.expect("known"), loud.expect("known"));
+        assert_eq!((quiet.loud, quiet.unsaid()), (loud.opcode, Some(unsaid)));
+        assert_eq!((loud.is_quiet(), loud.unsaid()), (false, None));
+        assert_eq!(
+            (quiet.extras, quiet.has_value, quiet.write, quiet.command),
+            (loud.extras, loud.has_value, loud.write, loud.command)
+        );
+    }
 }
