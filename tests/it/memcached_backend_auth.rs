@@ -284,5 +284,10 @@ fn control_plane_presents_the_same_and_never_ejects_over_credentials() {
         );
     }
     assert!(!answers.iter().any(|answer| answer.contains("ejected")));
-    assert!(!format!("{status}{answers:?}").contains("inner-word"));
+    let written = fleet.control.ctl(&["get", "clusters", "-o", "toml"]).stdout;
+    assert!(written.contains("secret:"), "{written}");
+    let changed = text.replace("inner-word", "inner-word-2");
+    let diff = fleet.control.ctl_with(&["diff", "-f", "-"], &changed);
+    assert!(diff.stdout.contains("password"), "{diff:#?}");
+    assert!(!format!("{status}{answers:?}{written}{diff:?}").contains("inner-word"));
 }

@@ -31,11 +31,15 @@ fn access(draft: Draft) -> Access {
 }
 
 fn with_user(rules: &str) -> Access {
+    access(with_user_draft(rules))
+}
+
+fn with_user_draft(rules: &str) -> Draft {
     let (keys, commands) = rules
         .split_whitespace()
         .map(str::to_owned)
         .partition(|rule| rule.starts_with(['~', '%', '&']));
-    access(Draft {
+    Draft {
         auth: Some(AuthDraft {
             password: None,
             users: vec![UserDraft {
@@ -46,7 +50,7 @@ fn with_user(rules: &str) -> Access {
             }],
         }),
         ..draft()
-    })
+    }
 }
 
 /// What a user of these rules hears when it sends `line`.
@@ -292,4 +296,65 @@ fn commands_of_modules_are_held_to_categories_and_keys() {
         });
         assert_eq!(access.is_foreign_denied(&told), is_denied, "{allow}/{deny}");
     }
+}
+
+/// What a user of these rules hears from a Memcached cluster, given the command, whether it changes something, and a key.
+fn heard(access: &Access, (name, is_change): (&str, bool), key: &str) -> Result<(), Forbidden> {
+    let command = crate::protocol::memcache::command::lookup(name.as_bytes()).expect("a command");
+    let user = access.user(b"app").expect("defined");
+    access.check_memcached(user, (command, is_change), [key])
+}
+
+#[test]
+fn users_of_memcached_need_the_command_and_the_right_to_the_key() {
+    let memcache = |rules: &str, deny: &[&str]| {
+        let user = with_user_draft(rules);
+        access(Draft {
+            cache_type: Some(CacheType::Memcache),
+            deny: deny.iter().map(|&name| name.to_owned()).collect(),
+            ..user
+        })
+    };
+    let limited = memcache("+@all -@dangerous ~app:* %R~shared:* %W~log:*", &["decr"]);
+    let command = |name| Err(Forbidden::Command(name));
+    let cluster = |name| Err(Forbidden::Cluster(name));
+    let key = |name| Err(Forbidden::Key(name));
+    for (request, name, expected) in [
+        (("get", false), "app:1", Ok(())),
+        (("get", false), "log:1", key("get")),
+        (("set", false), "log:1", Ok(())),
+        (("append", false), "shared:1", key("append")),
+        (("incr", false), "log:1", key("incr")),
+        (("incr", false), "app:1", Ok(())),
+        (("decr", false), "app:1", cluster("decr")),
+        (("gats", false), "shared:1", key("gats")),
+        (("touch", false), "log:1", Ok(())),
+        (("mg", false), "shared:1", Ok(())),
+        (("mg", true), "shared:1", key("mg")),
+        (("ma", false), "log:1", key("ma")),
+        (("me", false), "shared:1", Ok(())),
+        (("flush_all", false), "app:1", command("flush_all")),
+    ] {
+        assert_eq!(
+            heard(&limited, request, name),
+            expected,
+            "{request:?} {name}"
+        );
+    }
+    let reader = memcache("+@read ~*", &[]);
+    for (request, expected) in [
+        (("mg", false), Ok(())),
+        (("mg", true), command("touch")),
+        (("gat", false), command("gat")),
+        (("ms", false), command("ms")),
+        (("stats", false), command("stats")),
+        (("version", false), Ok(())),
+        (("quit", false), Ok(())),
+        (("mn", false), Ok(())),
+    ] {
+        assert_eq!(heard(&reader, request, "a"), expected, "{request:?}");
+    }
+    let free = memcache("+@all ~*", &[]);
+    assert!(free.is_unlimited(free.user(b"app").expect("defined")));
+    assert!(!reader.is_unlimited(reader.user(b"app").expect("defined")));
 }

@@ -53,3 +53,22 @@ impl fmt::Debug for Handshake {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_presented_is_shown() {
+        let login = Handshake::Memcached(Some(Login {
+            user: "proxy".to_owned(),
+            password: "hunter2".to_owned(),
+        }));
+        let command = b"*3\r\n$4\r\nAUTH\r\n$5\r\nproxy\r\n$7\r\nhunter2\r\n".to_vec();
+        for handshake in [login, Handshake::Redis(command)] {
+            let words = handshake.without_secrets("AUTH: no `hunter2` for proxy");
+            assert_eq!(words, "AUTH: no `(hidden)` for (hidden)");
+            assert!(!format!("{handshake:?}").contains("hunter2"));
+        }
+    }
+}
