@@ -112,26 +112,29 @@ impl Memcache {
         batch.broadcast(&rewritten, finish, call);
     }
 
-    /// Forwards a meta request as it is; one that may be answered by nothing is followed by a barrier that is not.
+    /// Forwards a meta request as it is, or, where it may be answered by nothing, so that something comes all the same.
     fn forward_meta(&self, command: &Command, request: Piece<'_>, batch: &mut Batch<'_>) {
         let Some(span) = self.decoder.keys().first().cloned() else {
             return refuse(batch, b"ERROR\r\n");
         };
-        let call = Call {
-            expect: match self.decoder.is_quiet() {
-                true => Expect::Quiet,
-                false => Expect::Meta,
-            },
+        let mut call = Call {
+            expect: Expect::Meta,
             wish: Wish::Reply,
             is_write: command.write,
         };
         let copy = request.clone();
-        let key = self.key(copy.bytes(), &span);
-        if call.expect == Expect::Meta {
+        let raw = copy.bytes();
+        let key = self.key(raw, &span);
+        if !self.decoder.is_quiet() {
             return batch.forward(&key, request, call);
         }
+        if let Some((unsaid, flag)) = command.unsaid().zip(self.decoder.quiet_span()) {
+            call.wish = Wish::Unless(unsaid);
+            return batch.forward_as(&key, call, |out| split::without_flag(out, raw, flag));
+        }
+        call.expect = Expect::Quiet;
         batch.forward_as(&key, call, |out| {
-            out.extend_from_slice(copy.bytes());
+            out.extend_from_slice(raw);
             out.extend_from_slice(BARRIER);
         });
     }

@@ -94,6 +94,8 @@ enum Slot {
     },
     Silent,
     Split(Box<Merge>),
+    /// Waits for a reply that is dropped if it begins with these bytes.
+    Unless([u8; 2]),
     /// Waits for a value of Memcached, or nothing, which get their last line; so do errors that count as nothing.
     Value(PartErrors),
     Waiting,
@@ -116,6 +118,7 @@ impl Replies {
                 unsaid,
             },
             Wish::Reply if !self.is_muted => Slot::Waiting,
+            Wish::Unless(unsaid) => Slot::Unless(unsaid),
             Wish::Value(errors) => Slot::Value(errors),
             Wish::Reply | Wish::Silence => Slot::Silent,
         })
@@ -178,6 +181,8 @@ impl Replies {
                 Some(worded) => self.put_worded(index, worded),
                 None => *slot = Slot::Nothing,
             },
+            Slot::Unless(unsaid) if reply.bytes().starts_with(unsaid) => *slot = Slot::Nothing,
+            Slot::Unless(_) => self.put_worded(index, Worded::whole(reply)),
             Slot::Value(errors) => {
                 let worded = Worded::value(reply, *errors);
                 self.put_worded(index, worded);
@@ -419,6 +424,7 @@ impl Replies {
                 Slot::Packet { .. }
                 | Slot::Silent
                 | Slot::Split(_)
+                | Slot::Unless(_)
                 | Slot::Value(_)
                 | Slot::Waiting => break,
             }

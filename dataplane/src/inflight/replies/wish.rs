@@ -27,6 +27,8 @@ pub enum Wish {
     Reply,
     /// It is dropped.
     Silence,
+    /// It goes to the client unless it begins with these two bytes.
+    Unless([u8; 2]),
     /// It is a value of Memcached, or nothing, and goes to the client with a last line; errors may count as nothing.
     Value(PartErrors),
 }
@@ -42,7 +44,8 @@ pub(super) struct Worded<'a> {
 }
 
 impl<'a> Worded<'a> {
-    fn whole(body: Piece<'a>) -> Self {
+    /// Leaves a reply as it is.
+    pub(super) fn whole(body: Piece<'a>) -> Self {
         Self {
             head: None,
             body,

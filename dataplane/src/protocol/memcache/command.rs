@@ -116,6 +116,19 @@ static ROWS: &[Command] = rows! {
     "watch", Refused, 0, ANY, false;
 };
 
+impl Command {
+    /// Returns how the reply begins that a quiet request goes without, in every release.
+    ///
+    /// What quiet `md` and `ma` go without depends on the release.
+    pub fn unsaid(&self) -> Option<[u8; 2]> {
+        match self.name {
+            "mg" => Some(*b"EN"),
+            "ms" => Some(*b"HD"),
+            _ => None,
+        }
+    }
+}
+
 /// Finds a command by its name.
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {

@@ -24,11 +24,11 @@ impl RequestDecoder {
 
     /// Notes the flags that say how a meta request is routed and answered; what others mean is the endpoint's.
     fn flags(&mut self, words: Splitter<'_>) {
-        for (_, flag) in words {
+        for (span, flag) in words {
             match flag.first() {
                 Some(b'b') => self.is_base64 = true,
                 Some(b'N' | b'R' | b'T') => self.is_change = true,
-                Some(b'q') => self.is_quiet = true,
+                Some(b'q') => self.quiet = (self.quiet.0 + 1, span),
                 _ => {}
             }
         }

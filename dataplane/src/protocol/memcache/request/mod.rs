@@ -57,8 +57,8 @@ pub struct RequestDecoder {
     line: Span,
     data: Span,
     noreply: bool,
-    /// A meta request may be answered by nothing.
-    is_quiet: bool,
+    /// Where the flags of a meta request are that let it be answered by nothing: how many, and the last.
+    quiet: (usize, Span),
     /// The key of a meta request stands for the bytes that it decodes to.
     is_base64: bool,
     /// A meta get does more than read.
@@ -92,7 +92,7 @@ impl RequestDecoder {
             line: 0..0,
             data: 0..0,
             noreply: false,
-            is_quiet: false,
+            quiet: (0, 0..0),
             is_base64: false,
             is_change: false,
             #[cfg(test)]
@@ -137,7 +137,13 @@ impl RequestDecoder {
     /// Whether a meta request may be answered by nothing at all.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        self.is_quiet
+        self.quiet.0 > 0
+    }
+
+    /// The one flag that lets a meta request be answered by nothing; none where there are several.
+    pub fn quiet_span(&self) -> Option<&Span> {
+        let (count, span) = &self.quiet;
+        (*count == 1).then_some(span)
     }
 
     /// Whether the key of a meta request is written in base64.
@@ -184,7 +190,7 @@ impl RequestDecoder {
         self.exptime = 0..0;
         self.data = 0..0;
         self.noreply = false;
-        self.is_quiet = false;
+        self.quiet = (0, 0..0);
         self.is_base64 = false;
         self.is_change = false;
     }

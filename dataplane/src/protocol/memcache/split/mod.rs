@@ -20,6 +20,13 @@ pub fn append_retrieval<'k>(
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the request without the flag at `span`.
+pub fn without_flag(out: &mut Vec<u8>, raw: &[u8], span: &Span) {
+    let before = raw.get(..span.start as usize).unwrap_or_default();
+    out.extend_from_slice(before.strip_suffix(b" ").unwrap_or(before));
+    out.extend_from_slice(raw.get(span.end as usize..).unwrap_or_default());
+}
+
 /// Appends the request without the word `noreply` that ends its `line`; the endpoint will answer.
 pub fn without_noreply(out: &mut Vec<u8>, raw: &[u8], line: &Span) {
     let words = bytes_of(raw, line).trim_ascii_end();

@@ -87,3 +87,17 @@ fn noreply_is_taken_off_the_line_only() {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
+
+#[test]
+fn flag_is_taken_out_with_the_blank_before_it() {
+    for (raw, span, expected) in [
+        (&b"mg a q\r\n"[..], 5..6, &b"mg a\r\n"[..]),
+        (b"mg a q v\r\n", 5..6, b"mg a v\r\n"),
+        (b"mg a  qx  v\r\n", 6..8, b"mg a   v\r\n"),
+        (b"ms a 1 q\r\nq\r\n", 7..8, b"ms a 1\r\nq\r\n"),
+    ] {
+        let mut out = Vec::new();
+        without_flag(&mut out, raw, &span);
+        assert_eq!(out, expected);
+    }
+}
