@@ -162,13 +162,19 @@ pub(crate) struct Pool<S> {
 impl<S: Shard> Pool<S> {
     /// Defines one in a fleet and fills it.
     pub(crate) fn start(fleet: &Fleet, name: &str, lines: &str) -> Self {
-        Self::start_on((0..3).map(|_| S::start()).collect(), fleet, name, lines)
+        let (listen, at) = fleet.listener();
+        Self::start_at(fleet, (&listen, &at), name, lines)
     }
 
-    /// Defines one of shards that run, and fills it.
-    pub(crate) fn start_on(endpoints: Vec<S>, fleet: &Fleet, name: &str, lines: &str) -> Self {
-        let (listen, at) = fleet.listener();
-        fleet.apply(&define(&endpoints, name, &listen, lines));
+    /// Defines one that listens at a chosen place, which is where each data plane does, and fills it.
+    pub(crate) fn start_at(
+        fleet: &Fleet,
+        (listen, at): (&str, &[String]),
+        name: &str,
+        lines: &str,
+    ) -> Self {
+        let endpoints: Vec<_> = (0..3).map(|_| S::start()).collect();
+        fleet.apply(&define(&endpoints, name, listen, lines));
         let clients = at.iter().map(|listen| Raw::connect(listen)).collect();
         Self::fill(endpoints, clients)
     }

@@ -20,6 +20,7 @@ mod fleet_apply;
 mod fleet_ejection;
 mod fleet_faults;
 mod fleet_figures;
+mod fleet_memcached;
 mod fleet_pool;
 mod fleet_readmission;
 mod grpc;
