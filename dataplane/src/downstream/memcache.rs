@@ -2,11 +2,6 @@
 
 use std::{borrow::Cow, rc::Rc};
 
-use base64::{
-    Engine as _, alphabet,
-    engine::{GeneralPurpose, GeneralPurposeConfig},
-};
-
 use super::{
     gate::{Gate, Stop},
     stats::write_stats,
@@ -18,6 +13,7 @@ use crate::{
     inflight::{Finish, Piece, Wish},
     protocol::{
         memcache::{
+            base64,
             command::{Class, Command},
             login::{Login, LoginDecoder},
             request::{Located, RequestDecoder},
@@ -30,12 +26,6 @@ use crate::{
 
 /// Sent behind a quiet request: its answer tells that no other will come.
 const BARRIER: &[u8] = b"mn\r\n";
-
-/// How keys are written in meta requests with the flag `b`: as liberal as Memcached reads them.
-const KEYS: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
 
 const VERSION: &str = concat!("VERSION prism-", env!("CARGO_PKG_VERSION"), "\r\n");
 
@@ -124,7 +114,7 @@ impl Memcache {
         };
         let copy = request.clone();
         let raw = copy.bytes();
-        let key = self.key(raw, &span);
+        let key = key(&self.decoder, raw, &span);
         if !self.decoder.is_quiet() {
             return batch.forward(&key, request, call);
         }
@@ -139,16 +129,6 @@ impl Memcache {
         });
     }
 
-    /// Returns the bytes that a key stands for.
-    fn key<'a>(&self, raw: &'a [u8], span: &Span) -> Cow<'a, [u8]> {
-        let key = bytes_of(raw, span);
-        match self.decoder.is_base64() {
-            // Both spellings of a key meet. What the endpoint cannot decode it refuses wherever it goes.
-            true => KEYS.decode(key).map_or(Cow::Borrowed(key), Cow::Owned),
-            false => Cow::Borrowed(key),
-        }
-    }
-
     /// Looks at what a client sent that may not do everything; returns whether it is answered by that.
     #[cold]
     fn is_stopped(&mut self, request: &Piece<'_>, batch: &mut Batch<'_>) -> bool {
@@ -159,9 +139,10 @@ impl Memcache {
         let Located::Command(command) = self.decoder.located() else {
             return false;
         };
-        let spans = self.decoder.keys().iter();
-        let keys: Vec<_> = spans.map(|span| self.key(request.bytes(), span)).collect();
-        let words = match self.gate.check((command, self.decoder.is_change()), keys) {
+        let decoder = &self.decoder;
+        let spans = decoder.keys().iter();
+        let keys = spans.map(|span| key(decoder, request.bytes(), span));
+        let words = match self.gate.check((command, decoder.is_change()), keys) {
             Ok(()) => return false,
             Err(Stop::Shut) => "unauthenticated".to_owned(),
             Err(Stop::Forbidden(words)) => words,
@@ -321,6 +302,16 @@ fn refuse(batch: &mut Batch<'_>, reply: &[u8]) {
     batch.cluster().metrics.refused_total.inc();
     if !reply.is_empty() {
         batch.answer(|out| out.extend_from_slice(reply));
+    }
+}
+
+/// Returns the bytes that a key stands for.
+fn key<'a>(decoder: &RequestDecoder, raw: &'a [u8], span: &Span) -> Cow<'a, [u8]> {
+    let key = bytes_of(raw, span);
+    match decoder.is_base64() {
+        // Both spellings of a key meet. What the endpoint cannot decode it refuses wherever it goes.
+        true => base64::decode(key).map_or(Cow::Borrowed(key), Cow::Owned),
+        false => Cow::Borrowed(key),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The protocols of Memcached, text and binary; where a connection can stay in step, what is wrong is refused, not fatal.
 
+pub mod base64;
 pub mod binary;
 pub mod command;
 pub mod login;
