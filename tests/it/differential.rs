@@ -1,15 +1,16 @@
 //! Random commands of every class: through a pool and a Redis Cluster the replies of one server, or a clear error.
 
 use std::{
-    env,
     io::{self, Write},
     time::Duration,
 };
 
 use prism_tests::{
     cluster::Cluster,
-    differential::{Place, Plan, Tally, classes, form::Forms, run},
-    is_long,
+    differential::{
+        Differences, Pace,
+        redis::{Place, Plan, Tally, classes, form::Forms, run},
+    },
     redis::Redis,
 };
 
@@ -18,32 +19,30 @@ use crate::{pool::Pool, redis_cluster::Front};
 /// How long one run takes in the ordinary suite, in seconds.
 const SECONDS: u64 = 15;
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok()?.parse().ok()
+/// Tells what the run did; seen when it fails, and with `--no-capture`.
+pub(crate) fn say(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
 }
 
-/// Tells what the run did; seen when it fails, and with `--no-capture`.
-fn say(text: &str) {
-    writeln!(io::stderr().lock(), "{text}").ok();
+/// The pace that was asked for, told so that the run can be repeated.
+pub(crate) fn asked_pace(seconds: u64) -> Pace {
+    let pace = Pace::asked(seconds);
+    say(&format!(
+        "PRISM_TEST_SEED={} PRISM_TEST_SECONDS={}",
+        pace.seed,
+        pace.time.as_secs()
+    ));
+    pace
 }
 
 fn compare(place: Place, proxy: &str, endpoints: &[Redis]) -> Tally {
     let endpoints: Vec<_> = endpoints.iter().map(Redis::addr).collect();
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).expect("the system has random bytes");
-    let drawn = u64::from(u32::from_le_bytes(bytes));
-    let seed = number("PRISM_TEST_SEED").unwrap_or(drawn);
-    let long = if is_long() { 20 * SECONDS } else { SECONDS };
-    let seconds = number("PRISM_TEST_SECONDS").unwrap_or(long);
-    say(&format!(
-        "PRISM_TEST_SEED={seed} PRISM_TEST_SECONDS={seconds}"
-    ));
+    let pace = asked_pace(SECONDS);
     let tally = run(Plan {
         place,
         proxy,
         endpoints: &endpoints,
-        seed,
-        time: Duration::from_secs(seconds),
+        pace,
     });
     say(&tally.to_string());
     tally
@@ -52,11 +51,13 @@ fn compare(place: Place, proxy: &str, endpoints: &[Redis]) -> Tally {
 #[track_caller]
 fn assert_none_differ(tally: &Tally) {
     assert!(tally.compared() > 0, "nothing was compared");
-    assert!(
-        tally.differences.is_empty(),
-        "{}",
-        tally.differences.join("\n\n")
-    );
+    assert_no_difference(&tally.differences);
+}
+
+#[track_caller]
+pub(crate) fn assert_no_difference(differences: &Differences) {
+    let told = differences.told();
+    assert!(told.is_empty(), "{}", told.join("\n\n"));
 }
 
 #[test]
@@ -101,8 +102,10 @@ fn compare_servers(options: &[&str]) -> Tally {
         place: Place::Pool,
         proxy: &other.addr(),
         endpoints: &[other.addr()],
-        seed: 1,
-        time: Duration::from_secs(1),
+        pace: Pace {
+            seed: 1,
+            time: Duration::from_secs(1),
+        },
     })
 }
 
@@ -114,7 +117,7 @@ fn one_server_answers_as_another() {
 #[test]
 fn wrong_answers_are_seen_and_told_briefly() {
     let tally = compare_servers(&["--rename-command", "STRLEN", ""]);
-    let told = tally.differences.first().expect("STRLEN is unknown");
+    let told = tally.differences.told().first().expect("STRLEN is unknown");
     assert!(told.contains("differs: STRLEN"), "{told}");
     assert!(told.lines().count() < 12, "{told}");
 }

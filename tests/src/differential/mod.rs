@@ -1,20 +1,15 @@
-//! Random commands sent through a proxy and to one real server, and their replies compared.
+//! Random requests sent through a proxy and to one real server, and their replies compared.
 //!
-//! A run is a row of *worlds*: a fresh connection to each side, a few keys of every type, a hash tag or several, a dialect,
-//! and some hundred commands made from the [`form`]s and spoiled now and then. A command goes to the proxy first; only if it
-//! was not refused by design does the server hear it, so that both sides hold the same. What may differ is named in
-//! [`rules`]. A difference ends its world and is told with the shortest history that shows it.
+//! A run is a row of *worlds*: fresh connections to each side, a few keys, and some hundred requests, right and wrong,
+//! whatever they are made of by the protocol's own module. What may differ is named there in rules with a reason each. A
+//! difference ends its world and is told with the shortest history that shows it. What protocols share is here: how a run is
+//! paced, how a history is shortened, how differences are kept and bytes are told.
 
-pub mod draw;
-pub mod form;
-pub mod reply;
-pub mod rules;
-mod run;
+mod differences;
+mod pace;
+pub mod redis;
 mod shrink;
-mod sides;
-mod step;
-mod tally;
+mod text;
 
-pub use run::{Plan, run};
-pub use sides::Place;
-pub use tally::{Tally, classes};
+pub use differences::Differences;
+pub use pace::Pace;

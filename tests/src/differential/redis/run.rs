@@ -1,26 +1,21 @@
 //! World after world, until the time is up.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Instant};
 
 use super::{
+    super::{Pace, differences::End, text::text},
     draw::{self, Drawer},
     form::{Form, Forms},
+    history::shown,
     reply::Reply,
-    shrink::shrink,
     sides::{Outcome, Place, Sides, Unlike},
-    step::{Step, Words, text},
+    step::{Step, Words},
     tally::Tally,
 };
 use crate::{dice::Dice, raw::Raw, redis::Redis, wait};
 
 /// What is sent.
-const FORMS: &str = include_str!("../../vectors/redis/forms.txt");
-
-/// Differences after which a run ends early.
-const MOST_DIFFERENCES: usize = 12;
+const FORMS: &str = include_str!("../../../vectors/redis/forms.txt");
 
 /// Steps of one world.
 const STEPS: usize = 400;
@@ -49,14 +44,12 @@ pub struct Plan<'a> {
     pub proxy: &'a str,
     /// Who holds its keys; they are emptied between worlds.
     pub endpoints: &'a [String],
-    /// The first world's seed; each next has the next number.
-    pub seed: u64,
-    /// How long new worlds begin.
-    pub time: Duration,
+    /// Where it begins, and how long it goes on.
+    pub pace: Pace,
 }
 
 /// A world: what is fixed while it lasts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct World<'a> {
     place: Place,
     proxy: &'a str,
@@ -65,14 +58,6 @@ pub(super) struct World<'a> {
     pub(super) tags: &'static [&'static str],
     is_resp3: bool,
     has_blocks: bool,
-}
-
-/// Why a world ended before its time.
-struct End<'a> {
-    /// The same for differences that have one cause.
-    signature: String,
-    /// Finds the words for it, which takes a while.
-    tell: Box<dyn FnOnce() -> String + 'a>,
 }
 
 /// What of the newer features the proxy has.
@@ -91,19 +76,18 @@ pub fn run(plan: Plan<'_>) -> Tally {
     let addr = truth.addr();
     let forms = Forms::parse(FORMS);
     let mut tally = Tally::new();
-    let begun = Instant::now();
     let abilities = abilities(plan, &addr);
-    while begun.elapsed() < plan.time && tally.differences.len() < MOST_DIFFERENCES {
-        let seed = plan.seed.wrapping_add(tally.worlds as u64);
+    let live = |seed, tally: &mut Tally| {
         let mut dice = Dice::new(seed);
         let world = World::new(plan, &addr, abilities, &mut dice);
-        if let Err(end) = live(&world, &forms, &mut dice, &mut tally) {
-            tally.differ(end.signature, || {
-                format!("world of seed {seed}, {world:?}:\n{}", (end.tell)())
-            });
-        }
-        tally.worlds += 1;
-    }
+        live(&world, &forms, &mut dice, tally).map_err(|end| End {
+            signature: end.signature,
+            tell: Box::new(move || format!("{world:?}:\n{}", (end.tell)())),
+        })
+    };
+    tally.worlds = plan
+        .pace
+        .worlds(&mut tally, |tally| &mut tally.differences, live);
     tally
 }
 
@@ -158,7 +142,7 @@ fn empty(addr: &str) {
 
 /// Lives through one world.
 fn live<'a>(
-    world: &'a World<'_>,
+    world: &World<'a>,
     forms: &Forms,
     dice: &mut Dice,
     tally: &mut Tally,
@@ -201,9 +185,10 @@ fn live<'a>(
                 Outcome::Refused(refusal) => tally.note_refused(tally.name(&words), refusal),
                 Outcome::Different(unlike) => {
                     history.push(step);
+                    let world = world.clone();
                     return Err(End {
                         signature: signature(&tally.name(&unlike.command), &unlike),
-                        tell: Box::new(move || told(world, &history, unlike)),
+                        tell: Box::new(move || told(&world, &history, unlike)),
                     });
                 }
             }
@@ -319,7 +304,7 @@ fn signature(name: &str, unlike: &Unlike) -> String {
 }
 
 fn told(world: &World<'_>, history: &[Step], unlike: Unlike) -> String {
-    let shown = shrink(world, history, unlike);
+    let shown = shown(world, history, unlike);
     let steps: Vec<_> = shown.steps.iter().map(Step::shown).collect();
     let kept = &steps[steps.len().saturating_sub(30)..];
     let repeated = match shown.is_repeated {

@@ -1,5 +1,6 @@
 //! What is sent at once and compared as one: a command, or a transaction.
 
+use super::super::text::text;
 use crate::resp;
 
 /// The words of one command.
@@ -68,18 +69,4 @@ impl Step {
 fn show(words: &[Vec<u8>]) -> String {
     let shown: Vec<_> = words.iter().map(|word| text(word)).collect();
     shown.join(" ")
-}
-
-/// Bytes as they are told: escaped, and cut where they are long.
-pub(super) fn text(bytes: &[u8]) -> String {
-    const MOST: usize = 300;
-    let cut = &bytes[..bytes.len().min(MOST)];
-    let more = match bytes.len() > MOST {
-        true => format!("... ({} bytes)", bytes.len()),
-        false => String::new(),
-    };
-    if bytes.is_empty() {
-        return "\"\"".to_owned();
-    }
-    format!("{}{more}", cut.escape_ascii())
 }

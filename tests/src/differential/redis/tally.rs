@@ -5,10 +5,10 @@ use std::{
     fmt,
 };
 
-use super::rules::RULES;
+use super::{super::Differences, rules::RULES};
 
 /// The table of commands, for their names and classes.
-const COMMANDS: &str = include_str!("../../vectors/redis-commands.json");
+const COMMANDS: &str = include_str!("../../../vectors/redis-commands.json");
 
 /// Counts of one run.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Tally {
     pub equal: BTreeMap<String, usize>,
     /// Refusals by design, by command, with the words of one.
     pub refused: BTreeMap<String, (usize, String)>,
-    /// What differed, as it is told; one of those that have one cause.
-    pub differences: Vec<String>,
+    /// What differed.
+    pub differences: Differences,
     /// How often each rule was needed.
     pub rules: [usize; RULES.len()],
     /// Keys whose value and time to live were compared at the end of a world.
@@ -28,7 +28,6 @@ pub struct Tally {
     /// Worlds lived through.
     pub worlds: usize,
     classes: BTreeMap<String, String>,
-    signatures: BTreeMap<String, usize>,
 }
 
 impl Tally {
@@ -36,13 +35,12 @@ impl Tally {
         Self {
             equal: BTreeMap::new(),
             refused: BTreeMap::new(),
-            differences: Vec::new(),
+            differences: Differences::default(),
             rules: [0; RULES.len()],
             audited: 0,
             scans: 0,
             worlds: 0,
             classes: classes(),
-            signatures: BTreeMap::new(),
         }
     }
 
@@ -62,15 +60,6 @@ impl Tally {
         *self.equal.entry(name).or_default() += 1;
         for rule in rules {
             self.rules[*rule] += 1;
-        }
-    }
-
-    /// Counts a difference, and keeps what `tell` says when it is the first of its kind.
-    pub(super) fn differ(&mut self, signature: String, tell: impl FnOnce() -> String) {
-        let count = self.signatures.entry(signature).or_default();
-        *count += 1;
-        if *count == 1 {
-            self.differences.push(tell());
         }
     }
 
@@ -141,11 +130,10 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             out,
-            "{} worlds, {} replies equal, {} differences of {} kinds",
+            "{} worlds, {} replies equal, {}",
             self.worlds,
             self.compared(),
-            self.signatures.values().sum::<usize>(),
-            self.differences.len()
+            self.differences
         )
     }
 }
