@@ -556,6 +556,18 @@ mod tests {
     }
 
     #[test]
+    fn quiet_request_answered_by_nothing_outlives_the_stash() {
+        let mut replies = Replies::default();
+        let sequences: Vec<_> = (0..4).map(|_| replies.begin(Wish::Reply)).collect();
+        replies.settle(sequences[1], 0, Piece::Borrowed(b"EN\r\n"));
+        replies.settle(sequences[3], 0, Piece::Borrowed(b""));
+        replies.settle(sequences[0], 0, Piece::Borrowed(b"HD\r\n"));
+        replies.settle(sequences[2], 0, Piece::Borrowed(b"MN\r\n"));
+        assert_eq!(drain(&mut replies), b"HD\r\nEN\r\nMN\r\n");
+        assert_eq!(replies.in_flight(), 0);
+    }
+
+    #[test]
     fn second_reply_to_one_request_is_ignored() {
         let mut replies = Replies::default();
         let sequence = replies.begin(Wish::Reply);

@@ -29,6 +29,8 @@ impl Replies {
         reply: Piece<'_>,
     ) -> Slot {
         let bytes = match reply {
+            // An empty answer must not point into a stash that may be gone when its turn comes.
+            reply if reply.bytes().is_empty() => return Slot::Nothing,
             Piece::Borrowed(bytes) if bytes.len() < LARGE => {
                 let start = u32::try_from(stash.len()).expect("a stash is smaller than 4 GiB");
                 stash.extend_from_slice(bytes);
@@ -70,7 +72,6 @@ impl Replies {
     /// Makes a slot of what was written to the stash from `start` on.
     pub(super) fn stashed_from(&mut self, start: usize) -> Slot {
         let len = self.stash.len() - start;
-        // An empty answer must not point into a stash that may be gone when its turn comes.
         if len == 0 {
             return Slot::Nothing;
         }
