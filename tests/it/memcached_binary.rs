@@ -202,7 +202,14 @@ fn pipelined_quiet_requests_answer_as_one_memcached() {
 fn requests_that_memcached_closes_over_close_no_shared_connection() {
     let pool = Pool::start(1);
     let mut other = Raw::connect(&pool.listen);
+    // A body shorter than its key.
+    let mut long_key = plain(0x00, "abcdefghi");
+    long_key[11] = 3;
+    let mut unknown = long_key.clone();
+    unknown[1] = 0x55;
     for bad in [
+        long_key,
+        unknown,
         packet(0x00, &[0; 4], "a", &[], 1),
         packet(0x01, &[0; 4], "a", b"x", 2),
         packet(0x00, &[], &"k".repeat(251), &[], 3),

@@ -101,6 +101,10 @@ impl RequestDecoder {
     }
 
     fn look(&self, header: &Header, whole: usize) -> Located {
+        // Before anything else, and so with the same words, as Memcached does.
+        if header.extras + header.key > header.body {
+            return refused(Status::UnknownCommand, None);
+        }
         let operation = operation(header.opcode);
         if self.entry == Entry::Shut && !operation.is_some_and(is_open) {
             return refused(Status::AuthFailure, None);

@@ -51,7 +51,6 @@ fn lengths_that_an_endpoint_closes_over_are_refused() {
         (0x00, 251, 0, 251),
         (0x00, 1, 4, 5),
         (0x00, 1, 0, 4),
-        (0x00, 50, 0, 1),
         (0x01, 1, 4, 9),
         (0x01, 0, 8, 9),
         (0x04, 1, 0, 2),
@@ -76,6 +75,17 @@ fn lengths_that_an_endpoint_closes_over_are_refused() {
     ] {
         let found = located(&request(opcode, key, extras, body));
         assert!(matches!(found, Located::Operation(_)), "{opcode:#x}");
+    }
+}
+
+#[test]
+fn body_shorter_than_its_key_is_unknown() {
+    let unknown = Located::Refused {
+        status: Status::UnknownCommand,
+        swallow: None,
+    };
+    for opcode in [0x00, 0x01, 0x50] {
+        assert_eq!(located(&request(opcode, 50, 0, 1)), unknown);
     }
 }
 
