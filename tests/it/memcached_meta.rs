@@ -165,3 +165,51 @@ fn stats_are_the_proxys_own() {
     assert_eq!(ask("stats reset"), "RESET\r\n");
     assert!(ask("stats nonsense").starts_with("CLIENT_ERROR "));
 }
+
+#[test]
+fn many_flags_put_no_other_client_out_of_step() {
+    let pool = Pool::start(1);
+    let (mut client, mut other) = (Raw::connect(&pool.listen), Raw::connect(&pool.listen));
+    for count in [16, 17, 18, 30] {
+        // Memcached would run what stands in the data.
+        let line = format!("ms a 11{}\r\n", " k".repeat(count));
+        client.send(format!("{line}flush_all\r\n\r\nmn\r\n").as_bytes());
+        other.send(b"set b 0 0 1\r\nx\r\nget b\r\n");
+        let error = client.line();
+        assert!(error.starts_with("CLIENT_ERROR "), "{count}: {error}");
+        assert_eq!(client.line(), "MN\r\n", "{count}");
+        let lines: Vec<_> = (0..4).map(|_| other.line()).collect();
+        assert_eq!(lines, ["STORED\r\n", "VALUE b 0 1\r\n", "x\r\n", "END\r\n"]);
+    }
+}
+
+#[test]
+fn line_end_in_a_key_is_in_no_answer() {
+    let pool = Pool::start(1);
+    let (mut client, mut other) = (Raw::connect(&pool.listen), Raw::connect(&pool.listen));
+    // The key, stored in binary, is `a\r\nEN\r\n`.
+    let mut packet = vec![0x80, 0x01, 0, 7, 8];
+    packet.extend([0, 0, 0, 0, 0, 0, 16]);
+    packet.resize(24 + 8, 0);
+    packet.extend(b"a\r\nEN\r\nx");
+    let mut binary = Raw::connect(&pool.listen);
+    binary.send(&packet);
+    assert_eq!(binary.bytes(24)[6..8], [0, 0]);
+    for request in [
+        "mg YQ0KRU4NCg== b k",
+        "me YQ0KRU4NCg== b",
+        "md YQ0KRU4NCg== b q k",
+    ] {
+        client.send(format!("{request}\r\nmn\r\n").as_bytes());
+        other.send(b"mg none O1\r\nmn\r\n");
+        let error = client.line();
+        assert!(
+            error.starts_with("SERVER_ERROR prism: "),
+            "{request}: {error}"
+        );
+        assert_eq!(client.line(), "MN\r\n");
+        assert_eq!([other.line(), other.line()], ["EN O1\r\n", "MN\r\n"]);
+    }
+    client.send(b"mg YQ0KRU4NCg== b v\r\n");
+    assert_eq!([client.line(), client.line()], ["VA 1\r\n", "x\r\n"]);
+}

@@ -27,6 +27,10 @@ use crate::{
 /// Sent behind a quiet request: its answer tells that no other will come.
 const BARRIER: &[u8] = b"mn\r\n";
 
+/// Memcached 1.6.18 names a key that came in binary as it is: behind a line end in it others would read what a client wrote.
+const LINE_END_IN_KEY: &[u8] =
+    b"SERVER_ERROR prism: a key with a line end cannot be named in an answer\r\n";
+
 const VERSION: &str = concat!("VERSION prism-", env!("CARGO_PKG_VERSION"), "\r\n");
 
 /// The protocol side of one Memcached client.
@@ -115,6 +119,9 @@ impl Memcache {
         let copy = request.clone();
         let raw = copy.bytes();
         let key = key(&self.decoder, raw, &span);
+        if self.decoder.has_key_back() && key.contains(&b'\n') {
+            return refuse(batch, LINE_END_IN_KEY);
+        }
         if !self.decoder.is_quiet() {
             return batch.forward(&key, request, call);
         }

@@ -2,8 +2,13 @@
 
 use super::{
     BAD_FORMAT, Command, ERROR, Located, MAX_KEY, Progress, RequestDecoder, refused,
-    words::{Splitter, has_nul},
+    words::{Splitter, data_len, has_nul},
 };
+
+/// Most flags of a request with data, as in Memcached.
+pub(super) const MAX_FLAGS: usize = 16;
+
+const TOO_MANY_FLAGS: &[u8] = b"CLIENT_ERROR options flags too long\r\n";
 
 impl RequestDecoder {
     pub(super) fn meta(&mut self, command: &'static Command, mut words: Splitter<'_>) -> Located {
@@ -18,20 +23,26 @@ impl RequestDecoder {
             return refused(BAD_FORMAT);
         }
         self.keys.push(span);
+        self.has_key_back = command.name == "me";
         self.flags(words);
         Located::Command(command)
     }
 
-    /// Notes the flags that say how a meta request is routed and answered; what others mean is the endpoint's.
-    fn flags(&mut self, words: Splitter<'_>) {
+    /// Notes the flags that say how a meta request is routed and answered; what others mean is the endpoint's. Returns how
+    /// many there are.
+    fn flags(&mut self, words: Splitter<'_>) -> usize {
+        let mut count = 0;
         for (span, flag) in words {
+            count += 1;
             match flag.first() {
                 Some(b'b') => self.is_base64 = true,
                 Some(b'N' | b'R' | b'T') => self.is_change = true,
+                Some(b'k') => self.has_key_back = true,
                 Some(b'q') => self.quiet = (self.quiet.0 + 1, span),
                 _ => {}
             }
         }
+        count
     }
 
     pub(super) fn meta_storage(
@@ -48,7 +59,12 @@ impl RequestDecoder {
         let word = words.next().map_or(&b""[..], |(_, word)| word);
         let is_sound = key.len() <= MAX_KEY && !has_nul(line);
         self.keys.push(span);
-        self.flags(words);
+        // Memcached gives such a line up before it knows of the data, and takes them for commands.
+        if self.flags(words) > MAX_FLAGS && is_sound {
+            let swallow = data_len(word).map_or(0, |len| len + 2);
+            let refusal = self.refusal(TOO_MANY_FLAGS, swallow);
+            return self.complete(refusal, next);
+        }
         self.await_data(buf, command, (word, is_sound), next)
     }
 }

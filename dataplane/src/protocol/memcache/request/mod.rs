@@ -61,6 +61,8 @@ pub struct RequestDecoder {
     quiet: (usize, Span),
     /// The key of a meta request stands for the bytes that it decodes to.
     is_base64: bool,
+    /// The answer to a meta request names its key.
+    has_key_back: bool,
     /// A meta get does more than read.
     is_change: bool,
     #[cfg(test)]
@@ -94,6 +96,7 @@ impl RequestDecoder {
             noreply: false,
             quiet: (0, 0..0),
             is_base64: false,
+            has_key_back: false,
             is_change: false,
             #[cfg(test)]
             steps: 0,
@@ -158,6 +161,12 @@ impl RequestDecoder {
         self.is_change
     }
 
+    /// Whether the answer to a meta request names its key.
+    #[inline]
+    pub fn has_key_back(&self) -> bool {
+        self.has_key_back
+    }
+
     /// The time of `gat` and `gats`; empty for every other command.
     #[inline]
     pub fn exptime(&self) -> &Span {
@@ -192,6 +201,7 @@ impl RequestDecoder {
         self.noreply = false;
         self.quiet = (0, 0..0);
         self.is_base64 = false;
+        self.has_key_back = false;
         self.is_change = false;
     }
 

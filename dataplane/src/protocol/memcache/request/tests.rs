@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::super::message::bytes_of;
-use super::*;
+use super::{meta::MAX_FLAGS, *};
 
 /// Everything a decoder tells of one request.
 #[derive(Debug, PartialEq)]
@@ -233,6 +233,25 @@ fn line_that_stays_silent_without_its_noreply_is_not_sent_on() {
     ] {
         assert_eq!(whole(raw).unwrap().unwrap().located, refused(b""));
     }
+}
+
+#[test]
+fn data_behind_too_many_flags_are_swallowed() {
+    let line = |flags: usize| format!("ms a 2{}\r\n", " k".repeat(flags)).into_bytes();
+    let many = line(MAX_FLAGS + 1);
+    let mut decoder = decoder();
+    let progress = decoder.decode(&many).unwrap();
+    assert_eq!(progress, Progress::Complete { len: many.len() });
+    let swallowed = Located::Refused {
+        reply: b"CLIENT_ERROR options flags too long\r\n",
+        swallow: 4,
+    };
+    assert_eq!(decoder.located(), swallowed);
+    let most = [line(MAX_FLAGS), b"xx\r\n".to_vec()].concat();
+    assert!(matches!(
+        whole(&most).unwrap().unwrap().located,
+        Located::Command(_)
+    ));
 }
 
 #[test]
