@@ -18,6 +18,7 @@ pub struct Memcached {
     port: u16,
     folder: TempDir,
     guard: Guard,
+    options: Vec<String>,
 }
 
 /// How a `memcached` asks who its clients are.
@@ -39,13 +40,23 @@ impl Memcached {
         Self::start_at(ports::free_port())
     }
 
+    /// Starts one with further arguments.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn start_with(options: &[&str]) -> Self {
+        let folder = TempDir::new().expect("the temporary folder is writable");
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Self::start_in(folder, ports::free_port(), Guard::Nothing, options)
+    }
+
     /// Starts one on a chosen port.
     ///
     /// # Panics
     /// When it does not listen.
     pub fn start_at(port: u16) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
-        Self::start_in(folder, port, Guard::Nothing)
+        Self::start_in(folder, port, Guard::Nothing, Vec::new())
     }
 
     /// Starts one that speaks text with those only who present one of these names and passwords (`-Y`).
@@ -59,7 +70,7 @@ impl Memcached {
             .map(|(user, password)| format!("{user}:{password}\n"))
             .collect();
         fs::write(folder.path().join("users"), lines.concat()).expect("writable");
-        Self::start_in(folder, ports::free_port(), Guard::Text)
+        Self::start_in(folder, ports::free_port(), Guard::Text, Vec::new())
     }
 
     /// Starts one that speaks the binary protocol with those only who present one of these names and passwords (`-S`).
@@ -74,16 +85,17 @@ impl Memcached {
         for (user, password) in users {
             add_sasl_user(&database, user, password);
         }
-        Self::start_in(folder, ports::free_port(), Guard::Sasl)
+        Self::start_in(folder, ports::free_port(), Guard::Sasl, Vec::new())
     }
 
-    fn start_in(folder: TempDir, port: u16, guard: Guard) -> Self {
-        let process = spawn(port, &folder, guard);
+    fn start_in(folder: TempDir, port: u16, guard: Guard, options: Vec<String>) -> Self {
+        let process = spawn(port, &folder, guard, &options);
         let started = Self {
             process,
             port,
             folder,
             guard,
+            options,
         };
         started.wait_answer();
         started
@@ -127,7 +139,7 @@ impl Memcached {
     /// When it does not listen.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.port, &self.folder, self.guard);
+        self.process = spawn(self.port, &self.folder, self.guard, &self.options);
         self.wait_answer();
     }
 
@@ -153,12 +165,13 @@ fn add_sasl_user(database: &Path, user: &str, password: &str) {
     assert!(child.wait().expect("it ends").success(), "saslpasswd2");
 }
 
-fn spawn(port: u16, folder: &TempDir, guard: Guard) -> Process {
+fn spawn(port: u16, folder: &TempDir, guard: Guard, options: &[String]) -> Process {
     let mut command = Command::new("memcached");
     command
         .current_dir(folder.path())
         .args(["-l", "127.0.0.1", "-U", "0", "-t", "2", "-u", "root"])
-        .args(["-p", &port.to_string()]);
+        .args(["-p", &port.to_string()])
+        .args(options);
     match guard {
         Guard::Nothing => {}
         Guard::Sasl => {

@@ -82,16 +82,7 @@ impl Raw {
     /// When the connection is closed.
     #[track_caller]
     pub fn send_cut(&mut self, bytes: &[u8], pieces: usize, dice: &mut Dice) {
-        let mut cuts: Vec<_> = (0..pieces)
-            .map(|_| dice.below(bytes.len().max(1)))
-            .collect();
-        cuts.sort_unstable();
-        let mut start = 0;
-        for cut in cuts {
-            self.send(&bytes[start..cut]);
-            start = cut;
-        }
-        self.send(&bytes[start..]);
+        write_cut(&mut self.stream, bytes, pieces, dice).expect("the connection takes bytes");
     }
 
     /// Says that nothing more will be sent.
@@ -208,4 +199,26 @@ impl Raw {
         self.read.extend_from_slice(&buffer[..read]);
         Ok(read)
     }
+}
+
+/// Writes `bytes` in up to `pieces + 1` writes, cut where the dice say.
+///
+/// # Errors
+/// Those of the socket.
+pub fn write_cut(
+    stream: &mut TcpStream,
+    bytes: &[u8],
+    pieces: usize,
+    dice: &mut Dice,
+) -> io::Result<()> {
+    let mut cuts: Vec<_> = (0..pieces)
+        .map(|_| dice.below(bytes.len().max(1)))
+        .collect();
+    cuts.sort_unstable();
+    let mut start = 0;
+    for cut in cuts {
+        stream.write_all(&bytes[start..cut])?;
+        start = cut;
+    }
+    stream.write_all(&bytes[start..])
 }

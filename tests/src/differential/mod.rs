@@ -6,6 +6,7 @@
 //! paced, how a history is shortened, how differences are kept and bytes are told.
 
 mod differences;
+pub mod memcache;
 mod pace;
 pub mod redis;
 mod shrink;
