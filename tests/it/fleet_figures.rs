@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use prism_tests::{fleet::Fleet, memcached::Memcached, redis::Redis, wait};
+use prism_tests::{definitions, fleet::Fleet, memcached::Memcached, redis::Redis, wait};
 use serde_json::Value;
 
 use crate::fleet_pool::{PATIENCE, Pool};
@@ -93,4 +93,35 @@ fn silent_endpoint_does_not_hold_up_the_list() {
     pool.endpoints[1].process().resume();
     assert_eq!(rows[1]["figures_error"], "no answer within 1s");
     assert!(number(&rows[0], "items") > 0 && number(&rows[2], "items") > 0);
+}
+
+#[test]
+fn endpoints_that_want_a_password_tell_those_who_have_it() {
+    const USERS: [(&str, &str); 1] = [("proxy", "inner-word")];
+    const LOGIN: &str = "backend_auth = { username = \"proxy\", password = \"inner-word\" }";
+    let fleet = Fleet::start(1);
+    let text = Memcached::with_text_users(&USERS);
+    let sasl = Memcached::with_sasl_users(&USERS);
+    let pools = [
+        ("locked", &text, PROBES.to_owned()),
+        ("sasl", &sasl, format!("{PROBES}\n{LOGIN}")),
+        ("text", &text, format!("{PROBES}\n{LOGIN}")),
+    ];
+    let definitions = pools.map(|(name, shard, lines)| {
+        let (listen, _) = fleet.listener();
+        let servers = [format!("{}:1", shard.addr())];
+        definitions::cluster(name, "memcache", &listen, &servers, &lines)
+    });
+    fleet.apply(&definitions.concat());
+    for name in ["sasl", "text"] {
+        let rows = rows(&fleet, name);
+        assert_eq!(number(&rows[0], "limit_bytes"), 64 << 20, "{name}");
+        assert!(number(&rows[0], "connections") > 0, "{name}");
+    }
+    let locked = &rows(&fleet, "locked")[0];
+    let error = locked["figures_error"].as_str().unwrap_or_default();
+    assert!(
+        locked["figures"].is_null() && error.contains("backend_password"),
+        "{locked}"
+    );
 }

@@ -131,7 +131,7 @@ async fn view(target: Target) -> Result<View, String> {
             .map_err(|error| error.to_string())?;
         let allowed = authenticate(&mut connection, target.credentials.as_ref()).await;
         if let Err(refusal) = allowed.map_err(|error| error.to_string())? {
-            return Err(format!("{refusal:?}"));
+            return Err(refusal.complaint().into());
         }
         let sent = connection.get_mut().write_all(b"CLUSTER NODES\r\n").await;
         sent.map_err(|error| error.to_string())?;

@@ -8,11 +8,9 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use super::{
     Figures, Target,
     check::{authenticate, connect, field, shortened},
-    reply::{Reply, ReplyError, read_line, read_reply},
+    memcached,
+    reply::{Reply, ReplyError, read_reply},
 };
-
-/// Most lines of `stats`.
-const MAX_LINES: usize = 1024;
 
 /// What an endpoint said, or why it said nothing of use.
 type Said = Result<Figures, String>;
@@ -34,21 +32,17 @@ pub(super) async fn figures(target: Target) -> Said {
 }
 
 async fn ask_memcached(target: &Target) -> Result<Said, ReplyError> {
-    let mut connection = connect(&target.addr).await?;
-    connection.get_mut().write_all(b"stats\r\n").await?;
-    let mut figures = Figures::default();
-    for _ in 0..MAX_LINES {
-        let line = read_line(&mut connection).await?;
-        if line == "END" {
-            return Ok(Ok(figures));
+    let mut link = match memcached::open(target).await? {
+        Ok(link) => link,
+        Err(refusal) => return Ok(Err(refusal.complaint().into())),
+    };
+    Ok(link.stats().await?.map(|stats| {
+        let mut figures = Figures::default();
+        for (name, value) in &stats {
+            read_stat(&mut figures, name, value);
         }
-        let mut words = line.split(' ');
-        match (words.next(), words.next(), words.next()) {
-            (Some("STAT"), Some(name), Some(value)) => read_stat(&mut figures, name, value),
-            _ => return Ok(Err(shortened(&line))),
-        }
-    }
-    Err(ReplyError::Malformed)
+        figures
+    }))
 }
 
 fn read_stat(figures: &mut Figures, name: &str, value: &str) {
@@ -69,7 +63,7 @@ fn read_stat(figures: &mut Figures, name: &str, value: &str) {
 async fn ask_redis(target: &Target) -> Result<Said, ReplyError> {
     let mut connection = connect(&target.addr).await?;
     if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
-        return Ok(Err(format!("{refusal:?}")));
+        return Ok(Err(refusal.complaint().into()));
     }
     connection.get_mut().write_all(b"INFO\r\n").await?;
     Ok(match read_reply(&mut connection).await? {
@@ -133,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn stats_of_memcached_are_read() {
-        let answer = b"STAT pid 7\r\nSTAT uptime 65\r\nSTAT libevent 2.1.12-stable\r\nSTAT curr_connections 2\r\n\
+        let answer = b"VERSION 1\r\nVERSION 1\r\nVERSION 1\r\nSTAT pid 7\r\nSTAT uptime 65\r\nSTAT libevent 2.1.12-stable\r\nSTAT curr_connections 2\r\n\
             STAT get_hits 5\r\nSTAT get_misses 1\r\nSTAT limit_maxbytes 67108864\r\nSTAT bytes 90\r\nSTAT curr_items 3\r\n\
             STAT evictions 4\r\nEND\r\n";
         let expected = Figures {
@@ -172,12 +166,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_answer_says_why() {
-        let cases: [(CacheType, &'static [u8], &str); 5] = [
+        let cases: [(CacheType, &'static [u8], &str); 6] = [
             (CacheType::Memcache, b"ERROR\r\n", "ERROR"),
             (
                 CacheType::Memcache,
-                b"STAT pid 7\r\n",
+                b"VERSION 1\r\nVERSION 1\r\nVERSION 1\r\nSTAT pid 7\r\n",
                 "no answer within 300ms",
+            ),
+            (
+                CacheType::Memcache,
+                b"VERSION 1\r\nVERSION 1\r\nVERSION 1\r\nSERVER_ERROR no\r\n",
+                "SERVER_ERROR no",
             ),
             (CacheType::Redis, b"-NOPERM no\r\n", "NOPERM no"),
             (

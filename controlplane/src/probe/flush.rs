@@ -32,7 +32,7 @@ pub(super) async fn flush(target: Target) -> Said {
 async fn flush_memcached(target: &Target) -> Result<Said, ReplyError> {
     match memcached::open(target).await? {
         Ok(mut link) => link.flush().await,
-        Err(outcome) => Ok(Err(format!("{outcome:?}"))),
+        Err(refusal) => Ok(Err(refusal.complaint().into())),
     }
 }
 
@@ -40,7 +40,7 @@ async fn flush_memcached(target: &Target) -> Result<Said, ReplyError> {
 async fn flush_redis(target: &Target) -> Result<Said, ReplyError> {
     let mut connection = connect(&target.addr).await?;
     if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
-        return Ok(Err(format!("{refusal:?}")));
+        return Ok(Err(refusal.complaint().into()));
     }
     let sent = connection.get_mut().write_all(b"FLUSHALL ASYNC\r\n");
     sent.await?;

@@ -23,7 +23,11 @@ const HEADER: usize = 24;
 const FLUSH: u8 = 0x08;
 const NOOP: u8 = 0x0a;
 const VERSION: u8 = 0x0b;
+const STAT: u8 = 0x10;
 const SASL_AUTH: u8 = 0x21;
+
+/// Most lines, or packets, of `stats`.
+const MAX_STATS: usize = 1024;
 
 /// Longest body of a reply.
 const MAX_BODY: usize = 64 * 1024;
@@ -34,6 +38,19 @@ pub(super) struct Link {
     is_binary: bool,
     /// What it runs, as it spells it.
     pub(super) software: Option<String>,
+}
+
+/// Something an endpoint counts: its name and its value.
+type Stat = (String, String);
+
+/// All of it.
+type Stats = Vec<Stat>;
+
+/// A reply over the binary protocol.
+struct Packet {
+    status: u16,
+    key: String,
+    value: String,
 }
 
 /// A name and a password.
@@ -174,6 +191,37 @@ impl Link {
         Ok(is_done.then_some(()).ok_or_else(|| shortened(&line)))
     }
 
+    /// Returns what it counts, by name.
+    pub(super) async fn stats(&mut self) -> Result<Result<Stats, String>, ReplyError> {
+        let request = match self.is_binary {
+            true => packet(STAT, "", ""),
+            false => b"stats\r\n".to_vec(),
+        };
+        self.connection.get_mut().write_all(&request).await?;
+        let mut stats = Stats::new();
+        for _ in 0..MAX_STATS {
+            let stat = match self.is_binary {
+                true => self.stat_packet().await?,
+                false => stat_line(&read_line(&mut self.connection).await?),
+            };
+            match stat {
+                Ok(Some(stat)) => stats.push(stat),
+                Ok(None) => return Ok(Ok(stats)),
+                Err(words) => return Ok(Err(words)),
+            }
+        }
+        Err(ReplyError::Malformed)
+    }
+
+    /// Reads one stat; the last packet has no name.
+    async fn stat_packet(&mut self) -> Result<Result<Option<Stat>, String>, ReplyError> {
+        let Packet { status, key, value } = self.receive().await?;
+        Ok(match status {
+            0 => Ok((!key.is_empty()).then_some((key, value))),
+            _ => Err(shortened(&value)),
+        })
+    }
+
     /// Sends a binary request and returns status and words of the reply.
     async fn ask(
         &mut self,
@@ -183,9 +231,15 @@ impl Link {
     ) -> Result<(u16, String), ReplyError> {
         let connection = self.connection.get_mut();
         connection.write_all(&packet(opcode, key, value)).await?;
+        let reply = self.receive().await?;
+        Ok((reply.status, reply.value))
+    }
+
+    /// Reads a binary reply.
+    async fn receive(&mut self) -> Result<Packet, ReplyError> {
         let mut header = [0; HEADER];
         self.connection.read_exact(&mut header).await?;
-        let [0x81, _, _, _, _, _, high, low, a, b, c, d, ..] = header else {
+        let [0x81, _, k, l, extras, _, high, low, a, b, c, d, ..] = header else {
             return Err(ReplyError::Malformed);
         };
         let body = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -194,9 +248,29 @@ impl Link {
         }
         let mut words = vec![0; body];
         self.connection.read_exact(&mut words).await?;
-        let words = String::from_utf8_lossy(&words).into_owned();
-        Ok((u16::from_be_bytes([high, low]), words))
+        let (key_len, extras) = (usize::from(u16::from_be_bytes([k, l])), usize::from(extras));
+        let split = words
+            .get(extras..)
+            .and_then(|rest| rest.split_at_checked(key_len));
+        let (key, value) = split.ok_or(ReplyError::Malformed)?;
+        Ok(Packet {
+            status: u16::from_be_bytes([high, low]),
+            key: String::from_utf8_lossy(key).into_owned(),
+            value: String::from_utf8_lossy(value).into_owned(),
+        })
     }
+}
+
+/// Reads one line of `stats`; none at its end.
+fn stat_line(line: &str) -> Result<Option<Stat>, String> {
+    if line == "END" {
+        return Ok(None);
+    }
+    let stat = line
+        .strip_prefix("STAT ")
+        .and_then(|rest| rest.split_once(' '));
+    let (name, value) = stat.ok_or_else(|| shortened(line))?;
+    Ok(Some((name.into(), value.into())))
 }
 
 fn packet(opcode: u8, key: &str, value: &str) -> Vec<u8> {

@@ -20,6 +20,17 @@ pub enum Outcome {
     Warming,
 }
 
+impl Outcome {
+    /// What it says against the endpoint; empty when nothing.
+    pub fn complaint(&self) -> &str {
+        match self {
+            Self::Failed(error) | Self::Misconfigured(error) | Self::RoleChanged(error) => error,
+            Self::Ok => "",
+            Self::Warming => "it is loading its data",
+        }
+    }
+}
+
 /// One finished probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {

@@ -169,16 +169,11 @@ impl Track {
     /// What the last probe said against it; empty when nothing.
     pub(super) fn error(&self) -> String {
         match &self.outcome {
-            Some(
-                Outcome::Failed(error)
-                | Outcome::Misconfigured(error)
-                | Outcome::RoleChanged(error),
-            ) => error.clone(),
-            Some(Outcome::Warming) => "it is loading its data".into(),
             Some(Outcome::Ok) if !self.emptying.error.is_empty() => {
                 format!("it could not be emptied: {}", self.emptying.error)
             }
-            Some(Outcome::Ok) | None => String::new(),
+            Some(outcome) => outcome.complaint().into(),
+            None => String::new(),
         }
     }
 
