@@ -44,7 +44,7 @@ const TRANSCRIPT: [&str; 48] = [
     "ms Zm9v 2 b\r\nhi\r\nmg foo v\r\nmg Zm9v b k v\r\nget foo\r\n",
     "ms YQ== 2 b\r\nhi\r\nmg a v\r\nmg YQ== b v k\r\nmg YR== b v k\r\nmg YQ b v\r\n",
     "mg !!! b\r\nms !!! 2 b\r\nhi\r\nmn\r\n",
-    "set other 0 0 2\r\nhi\r\nmg -b3RoZXI= b v k\r\nmg b3R!oZXI= b v k\r\nmg b3RoZXI=ZZZZ b v k\r\nmg b3RoZXI=Z b v\r\nmg Y=== b v\r\n",
+    "set other 0 0 2\r\nhi\r\nmg -b3RoZXI= b v k\r\nmg --b3RoZXI= b v k\r\nmg b3R!oZXI= b v k\r\nmg {b3RoZXI=} b v k\r\nmg b3RoZX:I= b v k\r\nmg .b3RoZXI= b v k\r\nmg b3RoZXI=ZZZZ b v k\r\nmg b3RoZXI=Z b v\r\nmg Y=== b v\r\n",
     "mg a zz y\r\nmg a v v\r\nmg a E5\r\nmn\r\n",
     "mg fresh N30 v\r\nmg fresh v\r\nmg fresh v q\r\nmn\r\n",
     "mg a Oaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa k q\r\nmn\r\n",
