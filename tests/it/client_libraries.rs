@@ -59,7 +59,7 @@ fn slots() -> Front {
 }
 
 /// Where `tests/run` has put something for tests: in the folder the running test is built in.
-fn installed(path: &str) -> PathBuf {
+pub(crate) fn installed(path: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let found = test
         .ancestors()

@@ -34,6 +34,7 @@ mod memcached_auth;
 mod memcached_backend_auth;
 mod memcached_binary;
 mod memcached_differential;
+mod memcached_libraries;
 mod memcached_meta;
 mod multi_key;
 mod nutcracker_placement;
