@@ -341,7 +341,7 @@ impl RequestDecoder {
         }
         self.noreply = words.is_noreply();
         match words.len() {
-            0 => refused(ERROR),
+            0 | 3.. => refused(ERROR),
             _ if self.noreply || number(words.at(0)).is_some() => Located::Command(command),
             _ => refused(BAD_FORMAT),
         }

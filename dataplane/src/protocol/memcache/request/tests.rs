@@ -207,6 +207,7 @@ fn refusals_have_the_words_of_memcached_and_stay_in_step() {
         ),
         ("watch noreply\r\n", ""),
         ("flush_all 1 2 3\r\n", "ERROR "),
+        ("verbosity 1 2 3\r\n", "ERROR "),
         ("flush_all x\r\n", "CLIENT_ERROR invalid exptime argument "),
         ("mg\r\n", "ERROR "),
         ("me\r\n", "format "),
