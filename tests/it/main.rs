@@ -36,6 +36,7 @@ mod memcached_binary;
 mod memcached_differential;
 mod memcached_libraries;
 mod memcached_meta;
+mod memcached_wrong;
 mod multi_key;
 mod nutcracker_placement;
 mod own_words;
