@@ -77,8 +77,8 @@ impl Drawer<'_> {
         for _ in 0..self.dice.below(5) {
             words.push(self.word().bytes);
         }
-        let at = 1 + self.dice.below(words.len());
-        words.insert(at, vec![b'x'; MAX_KEY + 1]);
+        // Behind others, a server would note that these were read.
+        words.insert(1, vec![b'x'; MAX_KEY + 1]);
         let bytes = line(&words);
         Request {
             keys: words,
@@ -239,7 +239,9 @@ impl Drawer<'_> {
         }
         let thrown = value.len() + 2;
         let mut data = value;
-        match self.dice.below(40) {
+        // Over one too large a server forgets the old value, whatever stands behind the new one.
+        let odds = if data.len() < 1_000_000 { 0 } else { 3 };
+        match odds + self.dice.below(40) {
             0 => data.extend_from_slice(b"!\r\n"),
             1 => data.extend_from_slice(b"\n\r"),
             2 => data.extend_from_slice(b"xy"),

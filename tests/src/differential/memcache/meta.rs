@@ -191,7 +191,9 @@ impl Drawer<'_> {
         is_refused |= !is_lost && flags.len() + usize::from(token.is_some()) > MAX_FLAGS;
         let mut data = value;
         let thrown = data.len() + 2;
-        data.extend_from_slice(match self.dice.below(40) {
+        // Over one too large a server forgets the old value, whatever stands behind the new one.
+        let odds = if data.len() < 1_000_000 { 0 } else { 3 };
+        data.extend_from_slice(match odds + self.dice.below(40) {
             0 => b"!\r\n",
             1 if !is_lost => b"xy",
             _ => b"\r\n",

@@ -46,7 +46,7 @@ pub const RULES: [Rule; 9] = [
     },
     Rule {
         name: "bad data first",
-        reason: "data that do not end where they should are refused before an endpoint looks at flags and size",
+        reason: "data that do not end where they should are refused before an endpoint looks at flags",
     },
     Rule {
         name: "usage",
@@ -179,9 +179,7 @@ fn are_lines_equal(
     if truth == b"ERROR\r\n" && is_refused(proxy) {
         return Ok(Some(REFUSAL));
     }
-    let is_error =
-        truth.starts_with(b"CLIENT_ERROR ") || truth.starts_with(b"SERVER_ERROR object ");
-    if proxy == b"CLIENT_ERROR bad data chunk\r\n" && is_error {
+    if proxy == b"CLIENT_ERROR bad data chunk\r\n" && truth.starts_with(b"CLIENT_ERROR ") {
         return Ok((proxy != truth).then_some(BAD_DATA));
     }
     let usage = b"CLIENT_ERROR bad command line format.  Usage: delete ";
