@@ -76,7 +76,7 @@ const BAD: [&str; 16] = [
 ];
 
 /// Spellings of keys that are no base64.
-const BAD_KEYS: [&str; 6] = ["!!!", "YQ=", "YQ", "Y", "YQ==YQ==", "="];
+const BAD_KEYS: [&str; 5] = ["!!!", "YQ=", "YQ", "Y", "="];
 
 impl Drawer<'_> {
     /// Draws a request, right or wrong.
@@ -87,7 +87,7 @@ impl Drawer<'_> {
         let keys = vec![spelled.bytes.clone()];
         let mut key = match flags.is_empty() {
             true => spelled.bytes,
-            false => spelled.encoded(),
+            false => self.loosely(spelled.encoded()),
         };
         if self.once_in(60) {
             (key, flags) = (self.one_of(&BAD_KEYS), vec![b"b".to_vec()]);
@@ -140,6 +140,18 @@ impl Drawer<'_> {
         };
         request.keys = keys;
         request
+    }
+
+    /// Writes a key in base64 as Memcached reads it too: with what it passes over, or something behind the padding.
+    fn loosely(&mut self, mut key: Vec<u8>) -> Vec<u8> {
+        if self.once_in(8) && key.ends_with(b"=") {
+            key.extend_from_slice(b"YQ==");
+        }
+        if self.once_in(8) {
+            let at = self.dice.below(key.len() + 1);
+            key.insert(at, b'-');
+        }
+        key
     }
 
     /// A request whose answer would name a key with a line end, which the proxy refuses.
