@@ -16,8 +16,8 @@ use crate::{
     upstream::{Expect, Get, Loss, Nanos, Pending},
 };
 
-/// Most keys that travel as one.
-const MAX_KEYS: usize = 64;
+/// Most gets that travel as one.
+const MAX_MEMBERS: usize = 64;
 
 /// Most bytes of a line; Memcached reads longer ones at greater cost.
 const MAX_LINE: u64 = 2048;
@@ -31,12 +31,15 @@ pub(super) struct Keys {
     tags: Vec<u64>,
     /// Of each key where it ends, counted from the start of the line, and its length.
     places: Vec<(u32, u8)>,
+    /// Gets that ask for them.
+    members: usize,
 }
 
 impl Keys {
     fn clear(&mut self) {
         self.tags.clear();
         self.places.clear();
+        self.members = 0;
     }
 
     fn add(&mut self, key: &[u8], place: (u32, u8)) {
@@ -79,13 +82,15 @@ impl Connection {
             }
             _ => None,
         });
+        let group = group.filter(|_| self.keys.members < MAX_MEMBERS);
         let known = group.and_then(|start| self.keys.find(key, start, &self.outbox));
         if let (Some(start), Some(end)) = (group, known) {
+            self.keys.members += 1;
             return self.await_reply(start, end, pending, now);
         }
         let is_room = |start: u64| {
             let len = self.outbox.end() - start + key.len() as u64;
-            self.keys.tags.len() < MAX_KEYS && len < MAX_LINE
+            len < MAX_LINE
         };
         let start = match group.filter(|start| is_room(*start)) {
             Some(start) => {
@@ -109,6 +114,7 @@ impl Connection {
         let end = self.outbox.end() - start - LINE_END.len() as u64;
         let end = u32::try_from(end).expect("a line of gets is short");
         self.keys.add(key, (end, get.key));
+        self.keys.members += 1;
         self.await_reply(start, end, pending, now);
     }
 }
@@ -128,7 +134,7 @@ pub(super) fn give_each(
         return Ok(());
     };
     // By where its key ends: where the value of a key lies in the reply.
-    let mut found: SmallVec<[(u32, u32, u32); MAX_KEYS]> = SmallVec::new();
+    let mut found: SmallVec<[(u32, u32, u32); MAX_MEMBERS]> = SmallVec::new();
     let mut rest = values(reply.bytes());
     let (mut at, mut count) = (0, 0);
     let mut next = rest.next();
@@ -308,9 +314,13 @@ mod tests {
             .collect();
         let longer = longer.iter().map(|key| (key.as_str(), Some(GET)));
         queue(&mut connection, &longer.collect::<Vec<_>>());
+        queue(&mut connection, &[("same", Some(GETS)); 65]);
         let text = outbox(&connection);
         let lens: Vec<_> = text.lines().map(|line| line.len() + 2).collect();
-        assert_eq!(lens, [3 + 64 * 5 + 2, 3 + 5 + 8 * 251 + 2, 3 + 251 + 2]);
+        assert_eq!(
+            lens,
+            [3 + 64 * 5 + 2, 3 + 5 + 8 * 251 + 2, 3 + 251 + 2, 11, 11]
+        );
     }
 
     #[test]
