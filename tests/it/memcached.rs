@@ -357,3 +357,27 @@ fn neighbouring_gets_are_answered_each_by_its_own() {
         pool.check_cut(&lines, 40, &mut Dice::new(7));
     }
 }
+
+#[test]
+fn blanks_that_are_no_spaces_are_part_of_keys() {
+    let mut pool = Pool::start(1);
+    for blank in ["\t", "\r", "\x0b", "\x0c"] {
+        let lines = [
+            "set k 0 0 1\r\nA\r\n".to_owned(),
+            format!("set k{blank} 0 0 1\r\nB\r\n"),
+            format!("delete k{blank} noreply\r\n"),
+            format!("get k k{blank}\r\n"),
+        ];
+        pool.check(&lines.concat());
+    }
+}
+
+#[test]
+fn large_values_of_neighbours_are_no_matter_of_the_others() {
+    let mut pool = Pool::start_with(1, "max_reply_bytes = 100000");
+    let value = "v".repeat(60_000);
+    for key in ["a", "b", "c"] {
+        pool.check(&format!("set {key} 0 0 60000\r\n{value}\r\n"));
+    }
+    pool.check("get a\r\nget b\r\nget c\r\nget none\r\nset d 0 0 1\r\nx\r\n");
+}

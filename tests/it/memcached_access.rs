@@ -47,6 +47,13 @@ impl Changing {
         Raw::connect(&self.listen)
     }
 
+    /// Whether a new client that asks for a value hears this.
+    fn hears(&self, words: &str) -> bool {
+        let mut client = self.open();
+        client.send(b"get none\r\n");
+        said(&mut client) == words
+    }
+
     #[track_caller]
     fn text(&self, user: &str, password: &str) -> Raw {
         let mut client = self.open();
@@ -287,6 +294,29 @@ fn changes_of_users_reach_connected_clients() {
         "its password is another"
     );
     pool.text("reader", "three");
+}
+
+/// A request that has come in part is served under the new rules, and ends where it said.
+#[test]
+fn rules_that_change_within_a_request_leave_it_in_step() {
+    let pool = Changing::start("password = \"root\"");
+    let login = packet(0x21, &[], "PLAIN", b"\0default\0root", 1);
+    let mut client = pool.open();
+    client.send(&login[..30]);
+    pool.text("default", "root");
+    pool.change("");
+    wait::until("no password is asked for", LIMIT, || pool.hears("END"));
+    client.send(&login[30..]);
+    assert_eq!(reply(&mut client)[1], 0x21);
+    assert_eq!(ask_binary(&mut client, &plain(0x00, "none")).len(), 1);
+    let request = store(0x01, "a", &[b'x'; 50_000]);
+    client.send(&request[..25_000]);
+    pool.change("password = \"root\"");
+    wait::until("a password is asked for", LIMIT, || {
+        pool.hears("CLIENT_ERROR unauthenticated")
+    });
+    client.send(&request[25_000..]);
+    assert_eq!(reply(&mut client)[1], 0x01);
 }
 
 #[test]

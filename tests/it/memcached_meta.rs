@@ -5,7 +5,7 @@ use prism_tests::raw::Raw;
 use crate::memcached::Pool;
 
 /// Each is sent whole; the replies are those of one memcached. Times to live are long, so that no second matters.
-const TRANSCRIPT: [&str; 48] = [
+const TRANSCRIPT: [&str; 51] = [
     "mg a\r\n",
     "mg a v\r\n",
     "mg a q\r\nmn\r\n",
@@ -39,6 +39,9 @@ const TRANSCRIPT: [&str; 48] = [
     "ma n D-1\r\n",
     "ma made N0 J5 v\r\nma made N0 J5 v\r\n",
     "me none\r\n",
+    "me YQ== x b\r\n",
+    "me YQ== b x\r\n",
+    "me YQ== bb\r\n",
     "me\r\nmg\r\nms\r\nmd\r\nma\r\n",
     "mn\r\nmn x\r\nmn q\r\n",
     "ms Zm9v 2 b\r\nhi\r\nmg foo v\r\nmg Zm9v b k v\r\nget foo\r\n",

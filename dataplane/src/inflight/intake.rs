@@ -26,10 +26,14 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Returns the `len` bytes of the message from `at` on, in the same memory where they are many.
+    /// Returns the `len` bytes of the message from `at` on, in the same memory where they are most of it.
+    ///
+    /// A part that is kept keeps all of a shared message, and is counted for itself alone.
     pub fn part(&self, at: usize, len: usize) -> Piece<'_> {
         match self {
-            Self::Shared(bytes) if len >= LARGE => Piece::Shared(bytes.slice(at..at + len)),
+            Self::Shared(bytes) if len >= LARGE && len >= bytes.len() / 2 => {
+                Piece::Shared(bytes.slice(at..at + len))
+            }
             _ => Piece::Borrowed(self.bytes().get(at..at + len).unwrap_or_default()),
         }
     }
@@ -213,5 +217,14 @@ mod tests {
             .next(&stream[9..], &mut position, decode)
             .expect("valid");
         assert!(matches!(piece, Some(Piece::Shared(bytes)) if bytes == stream));
+    }
+
+    #[test]
+    fn part_shares_memory_only_with_what_it_is_most_of() {
+        let whole = Piece::Shared(Bytes::from(vec![b'x'; 4 * LARGE]));
+        assert!(
+            matches!(whole.part(LARGE, 2 * LARGE), Piece::Shared(part) if part.len() == 2 * LARGE)
+        );
+        assert!(matches!(whole.part(LARGE, LARGE), Piece::Borrowed(part) if part.len() == LARGE));
     }
 }

@@ -47,7 +47,8 @@ impl Decoder {
                 let expect = match expect {
                     Expect::Meta => memcache::reply::Expect::Meta,
                     Expect::Quiet => memcache::reply::Expect::Quiet,
-                    Expect::Value(_) | Expect::Values => memcache::reply::Expect::Retrieval,
+                    Expect::Value(_) => memcache::reply::Expect::Joined,
+                    Expect::Values => memcache::reply::Expect::Retrieval,
                     _ => memcache::reply::Expect::Line,
                 };
                 decoder

@@ -196,7 +196,7 @@ impl Drawer<'_> {
     }
 
     /// Digits, mostly. Beyond 63 bits memcached 1.6.18 looks for a minus sign behind the value, where others may have been;
-    /// no sum that a world comes to is so large.
+    /// neither sums nor what is appended make one so large.
     pub(super) fn number(&mut self) -> Vec<u8> {
         self.one_of(&[
             "0",
@@ -207,7 +207,7 @@ impl Drawer<'_> {
             "100",
             "41",
             "007",
-            "100000000000000000",
+            "1000000",
             "18446744073709551616",
             "-1",
             "5 ",

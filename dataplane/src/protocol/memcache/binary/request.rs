@@ -58,6 +58,8 @@ pub struct RequestDecoder {
     located: Located,
     header: Option<Header>,
     entry: Entry,
+    /// The header of the request is understood, the rest is being waited for.
+    has_begun: bool,
 }
 
 impl RequestDecoder {
@@ -68,12 +70,16 @@ impl RequestDecoder {
             located: refused(Status::UnknownCommand, None),
             header: None,
             entry: Entry::default(),
+            has_begun: false,
         }
     }
 
     /// Says what is open to the client from its next request on.
     pub fn set_entry(&mut self, entry: Entry) {
-        self.entry = entry;
+        // A request that ended elsewhere than its header said would be one of another length.
+        if !self.has_begun {
+            self.entry = entry;
+        }
     }
 
     /// Looks at the request at the start of `buf`.
@@ -91,11 +97,10 @@ impl RequestDecoder {
         self.header = Some(header);
         let whole = HEADER + header.body as usize;
         self.located = self.look(&header, whole);
+        self.has_begun = matches!(self.located, Located::Operation(_)) && buf.len() < whole;
         match self.located {
             Located::Refused { .. } => Ok(Progress::Complete { len: HEADER }),
-            Located::Operation(_) if buf.len() < whole => {
-                Ok(Progress::NeedMore { at_least: whole })
-            }
+            Located::Operation(_) if self.has_begun => Ok(Progress::NeedMore { at_least: whole }),
             Located::Operation(_) => Ok(Progress::Complete { len: whole }),
         }
     }

@@ -151,3 +151,26 @@ fn quiet_operations_leave_unsaid_what_is_usual() {
         );
     }
 }
+
+#[test]
+fn request_that_has_begun_ends_where_its_header_says() {
+    for (opcode, extras, before, after) in [
+        (0x01, 8, Entry::Unguarded, Entry::Shut),
+        (0x21, 0, Entry::Shut, Entry::Unguarded),
+    ] {
+        let packet = request(opcode, 5, extras, 40);
+        let mut decoder = RequestDecoder::new(Limits::default());
+        decoder.set_entry(before);
+        let progress = decoder
+            .decode(packet.get(..50).unwrap_or_default())
+            .expect("a request");
+        assert_eq!(progress, Progress::NeedMore { at_least: 64 });
+        decoder.set_entry(after);
+        let progress = decoder.decode(&packet).expect("a request");
+        assert_eq!(progress, Progress::Complete { len: 64 });
+        assert!(matches!(decoder.located(), Located::Operation(_)));
+        decoder.set_entry(after);
+        decoder.decode(&packet).expect("a request");
+        assert!(matches!(decoder.located(), Located::Refused { .. }));
+    }
+}

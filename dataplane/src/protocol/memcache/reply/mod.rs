@@ -20,6 +20,8 @@ pub enum Expect {
     Meta,
     /// As [`Expect::Meta`] or nothing, up to the answer to the `mn` that was sent behind the request.
     Quiet,
+    /// As [`Expect::Retrieval`], of several clients: each value is bounded by itself.
+    Joined,
     /// Values, then `END` or an error line.
     Retrieval,
 }
@@ -111,13 +113,19 @@ impl ReplyDecoder {
             let line = buf.get(self.at..next).unwrap_or_default();
             if let Some(len) = announced(expect, line) {
                 let end = next + len.ok_or(ReplyError::Unexpected)? + 2;
-                self.value_end = Some(self.within(end)?);
+                self.within(match expect {
+                    Expect::Joined => end - self.at,
+                    _ => end,
+                })?;
+                self.value_end = Some(end);
             } else if expect == Expect::Quiet && self.at == 0 && line != BARRIER {
                 // The answer itself; the barrier's is to follow.
                 self.at = self.within(next)?;
             } else {
                 self.check_last(expect, line)?;
-                self.within(next)?;
+                if expect != Expect::Joined {
+                    self.within(next)?;
+                }
                 self.reset();
                 return Ok(Progress::Complete { len: next });
             }
@@ -143,7 +151,7 @@ impl ReplyDecoder {
             Expect::Line | Expect::Meta => line.len() > 2 && line.ends_with(b"\r\n") && !is_end,
             // One that does not know meta requests calls the barrier an error too.
             Expect::Quiet => line == BARRIER || line == b"ERROR\r\n",
-            Expect::Retrieval => is_end || is_error(line),
+            Expect::Joined | Expect::Retrieval => is_end || is_error(line),
         };
         if is_sound {
             Ok(())
@@ -176,9 +184,9 @@ fn announced(expect: Expect, line: &[u8]) -> Option<Option<usize>> {
                 .and_then(|len| usize::try_from(len).ok());
             Some(len.filter(|len| *len <= u32::MAX as usize))
         }
-        Expect::Line | Expect::Retrieval => {
+        Expect::Joined | Expect::Line | Expect::Retrieval => {
             let header = line.strip_prefix(b"VALUE ")?;
-            Some(value_len(header).filter(|_| expect == Expect::Retrieval))
+            Some(value_len(header).filter(|_| expect != Expect::Line))
         }
     }
 }

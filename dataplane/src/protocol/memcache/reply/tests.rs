@@ -129,3 +129,22 @@ fn values_are_read_out_of_replies() {
     assert!(is_error(all.rest()));
     assert!(!is_error(reply));
 }
+
+#[test]
+fn values_of_several_clients_are_bounded_each_by_itself() {
+    let limits = Limits {
+        max_reply_bytes: 20,
+        ..Limits::default()
+    };
+    let value = |len: usize| format!("VALUE a 0 {len}\r\n{}\r\n", "x".repeat(len));
+    let decode = |expect, reply: String| ReplyDecoder::new(limits).decode(expect, reply.as_bytes());
+    let many = [value(5), value(5), "END\r\n".to_owned()].concat();
+    let len = many.len();
+    let progress = decode(Expect::Joined, many.clone()).expect("within");
+    assert_eq!(progress, Progress::Complete { len });
+    assert!(decode(Expect::Retrieval, many).is_err());
+    let large = [value(5), value(6)].concat();
+    let error = decode(Expect::Joined, large).expect_err("too large");
+    let (declared, limit) = (21, 20);
+    assert_eq!(error, ReplyError::TooLarge { declared, limit });
+}

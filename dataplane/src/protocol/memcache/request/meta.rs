@@ -23,8 +23,14 @@ impl RequestDecoder {
             return refused(BAD_FORMAT);
         }
         self.keys.push(span);
-        self.has_key_back = command.name == "me";
-        self.flags(words);
+        if command.name == "me" {
+            // It knows one flag only, and in one place.
+            self.has_key_back = true;
+            self.is_base64 = words.next().is_some_and(|(_, flag)| flag == b"b");
+        } else if self.flags(words) > MAX_FLAGS {
+            // What refuses the request for that is to see it as it is.
+            self.quiet.0 *= 2;
+        }
         Located::Command(command)
     }
 

@@ -333,6 +333,21 @@ fn large_value_and_long_get_in_small_pieces_are_scanned_once() {
 }
 
 #[test]
+fn debug_request_takes_its_key_for_base64_by_one_flag_in_one_place() {
+    for (raw, expected) in [
+        (&b"me YQ== b\r\n"[..], true),
+        (b"me YQ== b x\r\n", true),
+        (b"me YQ== x b\r\n", false),
+        (b"me YQ== bb\r\n", false),
+        (b"mg YQ== x bb\r\n", true),
+    ] {
+        let mut decoder = RequestDecoder::new(Limits::default());
+        decoder.decode(raw).expect("a request");
+        assert_eq!(decoder.is_base64(), expected, "{}", raw.escape_ascii());
+    }
+}
+
+#[test]
 fn every_command_is_found_by_its_name() {
     for row in super::super::command::all() {
         assert_eq!(lookup(row.name.as_bytes()), Some(row));

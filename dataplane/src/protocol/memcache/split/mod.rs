@@ -29,10 +29,16 @@ pub fn without_flag(out: &mut Vec<u8>, raw: &[u8], span: &Span) {
 
 /// Appends the request without the word `noreply` that ends its `line`; the endpoint will answer.
 pub fn without_noreply(out: &mut Vec<u8>, raw: &[u8], line: &Span) {
-    let words = bytes_of(raw, line).trim_ascii_end();
+    let words = without_spaces(bytes_of(raw, line));
     let kept = words.strip_suffix(b"noreply").unwrap_or(words);
-    out.extend_from_slice(kept.trim_ascii_end());
+    out.extend_from_slice(without_spaces(kept));
     out.extend_from_slice(raw.get(line.end as usize..).unwrap_or_default());
+}
+
+/// Nothing but spaces stands between words: other blanks are part of them.
+fn without_spaces(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|byte| *byte != b' ');
+    line.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
 }
 
 /// Appends the one reply the `parts` of a retrieval make: values in the order of its `keys`, then `END`.

@@ -80,6 +80,8 @@ fn noreply_is_taken_off_the_line_only() {
         ("delete a  noreply  \n", "delete a\n", 19),
         ("delete noreply noreply\r\n", "delete noreply\r\n", 22),
         ("incr a 1\r\n", "incr a 1\r\n", 8),
+        ("delete a\t noreply\r\n", "delete a\t\r\n", 17),
+        ("delete a\r  noreply \r\n", "delete a\r\r\n", 19),
     ];
     for (raw, expected, line) in cases {
         let mut out = Vec::new();
