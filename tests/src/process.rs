@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::wait;
 
@@ -73,8 +73,17 @@ impl Process {
     }
 
     /// Stops the program's execution until [`Process::resume`]: it holds its connections and answers nothing.
+    ///
+    /// # Panics
+    /// When the process is gone.
     pub fn suspend(&self) {
         self.signal(Signal::STOP);
+        // Some of its threads may go on for a moment.
+        let stopped = waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("it is a child");
+        assert!(
+            stopped.is_some_and(|(_, status)| status.stopped()),
+            "it stops"
+        );
     }
 
     /// Lets a suspended program go on.
