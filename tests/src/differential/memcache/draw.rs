@@ -234,7 +234,7 @@ impl Drawer<'_> {
 
     /// Draws a request that may be sent with others.
     ///
-    /// What is counted is not read before the world ends: memcached counts in place and keeps the length, with blanks, unless
+    /// What is counted is not read before the world ends, nor added to: memcached counts in place and keeps the length, with blanks, unless
     /// an earlier reader, or the thread that notes accesses, still holds on to the value.
     pub(super) fn request(&mut self, dialect: Dialect) -> Request {
         self.fit(match dialect {
@@ -247,7 +247,7 @@ impl Drawer<'_> {
         loop {
             let request = draw(self);
             let is_spared = |key: &Key| match key.is_counter {
-                true => request.is_read(),
+                true => request.is_read() || request.is_addition(),
                 false => request.is_count(),
             };
             let mut keys = self.keys.iter();

@@ -73,6 +73,18 @@ impl Request {
         COUNTS.contains(&self.name.as_str())
     }
 
+    /// Whether it adds to a value.
+    pub(super) fn is_addition(&self) -> bool {
+        const ADDITIONS: [&str; 6] = ["append", "prepend", "0x0e", "0x0f", "0x19", "0x1a"];
+        const MODES: [&[u8]; 4] = [b" MA", b" Ma", b" MP", b" Mp"];
+        let has_mode = |piece: &Piece| match piece {
+            Piece::Same(bytes) => bytes.windows(3).any(|three| MODES.contains(&three)),
+            _ => false,
+        };
+        ADDITIONS.contains(&self.name.as_str())
+            || self.name == "ms" && self.pieces.iter().any(has_mode)
+    }
+
     /// Its bytes for one side, which hears what `part` is meant to hear.
     pub(super) fn bytes(&self, side: Side, part: Side, learned: &Learned) -> Vec<u8> {
         let mut bytes = Vec::new();
