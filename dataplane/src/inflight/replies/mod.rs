@@ -182,18 +182,11 @@ impl Replies {
                 None => *slot = Slot::Nothing,
             },
             Slot::Unless(unsaid) if reply.bytes().starts_with(unsaid) => *slot = Slot::Nothing,
-            Slot::Unless(_) => self.put_worded(index, Worded::whole(reply)),
             Slot::Value(errors) => {
                 let worded = Worded::value(reply, *errors);
                 self.put_worded(index, worded);
             }
-            Slot::Waiting if index == 0 => {
-                self.put(reply);
-                self.pop();
-            }
-            Slot::Waiting => {
-                *slot = Self::early(&mut self.stash, &mut self.stashed, &mut self.shared, reply)
-            }
+            Slot::Unless(_) | Slot::Waiting => self.put_whole(index, reply),
             Slot::Silent => *slot = Slot::Nothing,
             Slot::Split(merge) => {
                 let before = merge.held();
@@ -215,9 +208,7 @@ impl Replies {
                 let start = self.stash.len();
                 merge.finish(&mut self.stash);
                 let ready = self.stashed_from(start);
-                if let Some(slot) = self.slots.get_mut(index) {
-                    *slot = ready;
-                }
+                self.fill(index, ready);
             }
             Slot::Early { .. } | Slot::EarlyShared(_) | Slot::Nothing => return,
         }

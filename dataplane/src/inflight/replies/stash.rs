@@ -22,31 +22,39 @@ impl Replies {
         }
     }
 
-    pub(super) fn early(
-        stash: &mut Vec<u8>,
-        stashed: &mut usize,
-        shared: &mut usize,
-        reply: Piece<'_>,
-    ) -> Slot {
+    fn early(&mut self, reply: Piece<'_>) -> Slot {
         let bytes = match reply {
             // An empty answer must not point into a stash that may be gone when its turn comes.
             reply if reply.bytes().is_empty() => return Slot::Nothing,
             Piece::Borrowed(bytes) if bytes.len() < LARGE => {
-                let start = u32::try_from(stash.len()).expect("a stash is smaller than 4 GiB");
-                stash.extend_from_slice(bytes);
-                *stashed += bytes.len();
+                let start = u32::try_from(self.stash.len()).expect("a stash is smaller than 4 GiB");
+                self.stash.extend_from_slice(bytes);
+                self.stashed += bytes.len();
                 let len = u32::try_from(bytes.len()).expect("shorter than LARGE");
                 return Slot::Early { start, len };
             }
             Piece::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
             Piece::Shared(bytes) => bytes,
         };
-        *shared += bytes.len();
+        self.shared += bytes.len();
         Slot::EarlyShared(Box::new(bytes))
     }
 
     /// Puts out the reply to the request at `index`, or keeps it for its turn.
+    pub(super) fn put_whole(&mut self, index: usize, reply: Piece<'_>) {
+        if index == 0 {
+            self.put(reply);
+            return self.pop();
+        }
+        let ready = self.early(reply);
+        self.fill(index, ready);
+    }
+
+    /// Does the same with a reply that may come in pieces.
     pub(super) fn put_worded(&mut self, index: usize, worded: Worded<'_>) {
+        if worded.is_whole() {
+            return self.put_whole(index, worded.body);
+        }
         let head = worded.head.as_ref().map_or(&b""[..], |head| head);
         if index == 0 {
             self.out.push(head);
@@ -54,16 +62,15 @@ impl Replies {
             self.out.push(worded.tail);
             return self.pop();
         }
-        let ready = if worded.is_whole() {
-            let (stash, stashed, shared) = (&mut self.stash, &mut self.stashed, &mut self.shared);
-            Self::early(stash, stashed, shared, worded.body)
-        } else {
-            let start = self.stash.len();
-            for bytes in [head, worded.body.bytes(), worded.tail] {
-                self.stash.extend_from_slice(bytes);
-            }
-            self.stashed_from(start)
-        };
+        let start = self.stash.len();
+        for bytes in [head, worded.body.bytes(), worded.tail] {
+            self.stash.extend_from_slice(bytes);
+        }
+        let ready = self.stashed_from(start);
+        self.fill(index, ready);
+    }
+
+    pub(super) fn fill(&mut self, index: usize, ready: Slot) {
         if let Some(slot) = self.slots.get_mut(index) {
             *slot = ready;
         }

@@ -44,8 +44,7 @@ pub(super) struct Worded<'a> {
 }
 
 impl<'a> Worded<'a> {
-    /// Leaves a reply as it is.
-    pub(super) fn whole(body: Piece<'a>) -> Self {
+    fn whole(body: Piece<'a>) -> Self {
         Self {
             head: None,
             body,
