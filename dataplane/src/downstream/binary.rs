@@ -60,13 +60,7 @@ impl Binary {
         request: Piece<'_>,
         batch: &mut Batch<'_>,
     ) -> Next {
-        let packet = Packet {
-            opcode: header.opcode,
-            opaque: header.opaque,
-            status: Status::Ok,
-            key: b"",
-            value: b"",
-        };
+        let packet = header.answer(Status::Ok, b"");
         match operation.class {
             Class::Keyed => self.forward(operation, header, request, batch),
             Class::Mechanisms | Class::Present => {}
@@ -86,10 +80,7 @@ impl Binary {
                     None => write_status(out, header, Status::NotFound),
                 });
             }
-            Class::Version => batch.answer(|out| {
-                let value = VERSION;
-                Packet { value, ..packet }.write(out);
-            }),
+            Class::Version => batch.answer(|out| header.answer(Status::Ok, VERSION).write(out)),
         }
         Next::Continue
     }
@@ -121,16 +112,8 @@ impl Binary {
             Err(Stop::Forbidden(words)) => (Status::Denied, Some(words), Next::Continue),
         };
         batch.cluster().metrics.refused_total.inc();
-        let packet = Packet {
-            opcode: header.opcode,
-            opaque: header.opaque,
-            status,
-            key: b"",
-            value: words
-                .as_ref()
-                .map_or(status.words(), |words| words.as_bytes()),
-        };
-        batch.answer(|out| packet.write(out));
+        let words = words.as_ref().map_or(status.words(), String::as_bytes);
+        batch.answer(|out| header.answer(status, words).write(out));
         Some(next)
     }
 
@@ -218,14 +201,7 @@ impl Protocol for Binary {
 }
 
 fn write_status(out: &mut Vec<u8>, header: Header, status: Status) {
-    let packet = Packet {
-        opcode: header.opcode,
-        opaque: header.opaque,
-        status,
-        key: b"",
-        value: status.words(),
-    };
-    packet.write(out);
+    header.answer(status, status.words()).write(out);
 }
 
 /// Appends a packet a figure, and the empty one that ends them.

@@ -125,7 +125,7 @@ impl Memcache {
         if !self.decoder.is_quiet() {
             return batch.forward(&key, request, call);
         }
-        if let Some((unsaid, flag)) = command.unsaid().zip(self.decoder.quiet_span()) {
+        if let Some((unsaid, flag)) = command.unsaid().zip(self.decoder.quiet_flag()) {
             call.wish = Wish::Unless(unsaid);
             return batch.forward_as(&key, call, |out| split::without_flag(out, raw, flag));
         }

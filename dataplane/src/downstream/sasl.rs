@@ -5,7 +5,7 @@
 use super::gate::Gate;
 use crate::{
     cluster::Batch,
-    protocol::memcache::binary::{HEADER, Header, Packet, Status},
+    protocol::memcache::binary::{HEADER, Header, Status},
 };
 
 const MECHANISM: &[u8] = b"PLAIN";
@@ -44,14 +44,7 @@ impl Sasl {
         if status == Status::AuthFailure {
             batch.cluster().metrics.refused_total.inc();
         }
-        let packet = Packet {
-            opcode: header.opcode,
-            opaque: header.opaque,
-            status,
-            key: b"",
-            value,
-        };
-        batch.answer(|out| packet.write(out));
+        batch.answer(|out| header.answer(status, value).write(out));
     }
 
     fn hear(&mut self, gate: &mut Gate, opcode: u8, name: &[u8], value: &[u8]) -> Status {

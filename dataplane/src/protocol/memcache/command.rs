@@ -39,6 +39,17 @@ impl Command {
     pub fn row(&self) -> Option<usize> {
         ROWS.iter().position(|row| std::ptr::eq(row, self))
     }
+
+    /// Returns how the reply begins that a quiet request goes without, in every release.
+    ///
+    /// What quiet `md` and `ma` go without depends on the release.
+    pub fn unsaid(&self) -> Option<[u8; 2]> {
+        match self.name {
+            "mg" => Some(*b"EN"),
+            "ms" => Some(*b"HD"),
+            _ => None,
+        }
+    }
 }
 
 /// How a command is read and routed.
@@ -115,19 +126,6 @@ static ROWS: &[Command] = rows! {
     "refresh_certs", Refused, 0, ANY, false;
     "watch", Refused, 0, ANY, false;
 };
-
-impl Command {
-    /// Returns how the reply begins that a quiet request goes without, in every release.
-    ///
-    /// What quiet `md` and `ma` go without depends on the release.
-    pub fn unsaid(&self) -> Option<[u8; 2]> {
-        match self.name {
-            "mg" => Some(*b"EN"),
-            "ms" => Some(*b"HD"),
-            _ => None,
-        }
-    }
-}
 
 /// Finds a command by its name.
 #[inline]

@@ -5,7 +5,10 @@
 
 use memchr::memchr;
 
-use super::{super::message::Span, request::RequestError};
+use super::{
+    super::message::Span,
+    request::{RequestError, Splitter},
+};
 use crate::protocol::message::Progress;
 
 /// Longest line, as in Memcached.
@@ -108,7 +111,7 @@ impl LoginDecoder {
             return self.refuse(b"CLIENT_ERROR bad command line termination\r\n", 0, end);
         };
         let mut words = words(data);
-        let (Some(user), Some(password)) = (words.next(), words.next()) else {
+        let (Some((user, _)), Some((password, _))) = (words.next(), words.next()) else {
             let reply = b"CLIENT_ERROR bad authentication token format\r\n";
             return self.refuse(reply, 0, end);
         };
@@ -130,8 +133,8 @@ impl LoginDecoder {
 
 /// Returns the bytes of data that a line announces, if it is a `set`.
 fn size(line: &[u8]) -> Option<usize> {
-    let mut words = words(line).map(|word| line.get(word.start as usize..word.end as usize));
-    let (name, size) = (words.next()??, words.nth(3)??);
+    let mut words = words(line).map(|(_, word)| word);
+    let (name, size) = (words.next()?, words.nth(3)?);
     number(size).filter(|_| name == b"set")
 }
 
@@ -158,21 +161,10 @@ fn number(word: &[u8]) -> Option<usize> {
 }
 
 /// The words of a text, which ends at the first NUL.
-fn words(text: &[u8]) -> impl Iterator<Item = Span> {
+fn words(text: &[u8]) -> Splitter<'_> {
     let end = memchr(0, text).unwrap_or(text.len());
-    let text = text.get(..end).unwrap_or_default();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = text.get(at..)?;
-        let start = at + rest.iter().position(|byte| *byte != b' ')?;
-        let rest = text.get(start..)?;
-        let len = rest
-            .iter()
-            .position(|byte| *byte == b' ')
-            .unwrap_or(rest.len());
-        at = start + len;
-        Some(start as u32..at as u32)
-    })
+    let line = text.get(..end).unwrap_or_default();
+    Splitter { line, at: 0 }
 }
 
 #[cfg(test)]

@@ -60,6 +60,19 @@ impl Header {
     }
 }
 
+impl Header {
+    /// Returns the packet that answers the request, with a value or words.
+    pub fn answer<'a>(&self, status: Status, value: &'a [u8]) -> Packet<'a> {
+        Packet {
+            opcode: self.opcode,
+            opaque: self.opaque,
+            status,
+            key: b"",
+            value,
+        }
+    }
+}
+
 /// How a request went, in the numbers and words of Memcached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

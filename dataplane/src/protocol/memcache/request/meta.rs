@@ -2,7 +2,7 @@
 
 use super::{
     BAD_FORMAT, Command, ERROR, Located, MAX_KEY, Progress, RequestDecoder, refused,
-    words::{Splitter, data_len, has_nul},
+    words::{Splitter, has_nul},
 };
 
 /// Most flags of a request with data, as in Memcached.
@@ -27,9 +27,8 @@ impl RequestDecoder {
             // It knows one flag only, and in one place.
             self.has_key_back = true;
             self.is_base64 = words.next().is_some_and(|(_, flag)| flag == b"b");
-        } else if self.flags(words) > MAX_FLAGS {
-            // What refuses the request for that is to see it as it is.
-            self.quiet.0 *= 2;
+        } else {
+            self.flags(words);
         }
         Located::Command(command)
     }
@@ -44,9 +43,16 @@ impl RequestDecoder {
                 Some(b'b') => self.is_base64 = true,
                 Some(b'N' | b'R' | b'T') => self.is_change = true,
                 Some(b'k') => self.has_key_back = true,
-                Some(b'q') => self.quiet = (self.quiet.0 + 1, span),
+                Some(b'q') => {
+                    self.quiet_flag = (!self.is_quiet).then_some(span);
+                    self.is_quiet = true;
+                }
                 _ => {}
             }
+        }
+        if count > MAX_FLAGS {
+            // An endpoint that refuses it for that is to see all of them.
+            self.quiet_flag = None;
         }
         count
     }
@@ -65,12 +71,12 @@ impl RequestDecoder {
         let word = words.next().map_or(&b""[..], |(_, word)| word);
         let is_sound = key.len() <= MAX_KEY && !has_nul(line);
         self.keys.push(span);
-        // Memcached gives such a line up before it knows of the data, and takes them for commands.
-        if self.flags(words) > MAX_FLAGS && is_sound {
-            let swallow = data_len(word).map_or(0, |len| len + 2);
-            let refusal = self.refusal(TOO_MANY_FLAGS, swallow);
-            return self.complete(refusal, next);
-        }
-        self.await_data(buf, command, (word, is_sound), next)
+        let count = self.flags(words);
+        let refusal = match is_sound {
+            false => Some(BAD_FORMAT),
+            // Memcached gives such a line up before it knows of the data, and takes them for commands.
+            true => (count > MAX_FLAGS).then_some(TOO_MANY_FLAGS),
+        };
+        self.await_data(buf, command, (word, refusal), next)
     }
 }

@@ -8,9 +8,9 @@ use memchr::memchr;
 
 use super::super::message::{Limits, Progress, Span};
 use super::command::{Class, Command, lookup};
-use words::{Splitter, Words, data_len, has_nul, is_time, unsigned};
+use words::{Words, data_len, has_nul, is_time, unsigned};
 
-pub(super) use words::number;
+pub(super) use words::{Splitter, number};
 
 pub use error::RequestError;
 
@@ -57,8 +57,10 @@ pub struct RequestDecoder {
     line: Span,
     data: Span,
     noreply: bool,
-    /// Where the flags of a meta request are that let it be answered by nothing: how many, and the last.
-    quiet: (usize, Span),
+    /// A meta request may be answered by nothing.
+    is_quiet: bool,
+    /// The only flag that lets it, in a request that an endpoint does not refuse for its flags' number.
+    quiet_flag: Option<Span>,
     /// The key of a meta request stands for the bytes that it decodes to.
     is_base64: bool,
     /// The answer to a meta request names its key.
@@ -94,7 +96,8 @@ impl RequestDecoder {
             line: 0..0,
             data: 0..0,
             noreply: false,
-            quiet: (0, 0..0),
+            is_quiet: false,
+            quiet_flag: None,
             is_base64: false,
             has_key_back: false,
             is_change: false,
@@ -140,13 +143,12 @@ impl RequestDecoder {
     /// Whether a meta request may be answered by nothing at all.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        self.quiet.0 > 0
+        self.is_quiet
     }
 
-    /// The one flag that lets a meta request be answered by nothing; none where there are several.
-    pub fn quiet_span(&self) -> Option<&Span> {
-        let (count, span) = &self.quiet;
-        (*count == 1).then_some(span)
+    /// The one flag that lets a meta request be answered by nothing; none where there are several, or too many of all.
+    pub fn quiet_flag(&self) -> Option<&Span> {
+        self.quiet_flag.as_ref()
     }
 
     /// Whether the key of a meta request is written in base64.
@@ -199,7 +201,8 @@ impl RequestDecoder {
         self.exptime = 0..0;
         self.data = 0..0;
         self.noreply = false;
-        self.quiet = (0, 0..0);
+        self.is_quiet = false;
+        self.quiet_flag = None;
         self.is_base64 = false;
         self.has_key_back = false;
         self.is_change = false;
@@ -364,22 +367,22 @@ impl RequestDecoder {
             && (command.name != "cas" || unsigned(words.at(4)).is_some())
             && !has_nul(buf.get(..next).unwrap_or_default());
         self.keys.push(words.first());
-        self.await_data(buf, command, (words.at(3), is_sound), next)
+        let refusal = (!is_sound).then_some(BAD_FORMAT);
+        self.await_data(buf, command, (words.at(3), refusal), next)
     }
 
-    /// Begins to wait for data of the length that `word` says, or refuses the request; the data of one that is not
-    /// sound is swallowed.
+    /// Begins to wait for data of the length that `word` says, or refuses the request and has its data swallowed.
     fn await_data(
         &mut self,
         buf: &[u8],
         command: &'static Command,
-        (word, is_sound): (&[u8], bool),
+        (word, refusal): (&[u8], Option<&'static [u8]>),
         next: usize,
     ) -> Progress {
         let len = data_len(word);
         let swallow = len.map_or(0, |len| len + 2);
-        let Some(len) = len.filter(|_| is_sound) else {
-            let refusal = self.refused_format(swallow);
+        let Some(len) = len.filter(|_| refusal.is_none()) else {
+            let refusal = self.refusal(refusal.unwrap_or(BAD_FORMAT), swallow);
             return self.complete(refusal, next);
         };
         if next + swallow > self.limits.max_request_bytes {

@@ -93,9 +93,9 @@ pub(super) fn is_time(word: &[u8]) -> bool {
 }
 
 /// The words of a line, which only spaces divide.
-pub(super) struct Splitter<'a> {
-    pub(super) line: &'a [u8],
-    pub(super) at: usize,
+pub(in super::super) struct Splitter<'a> {
+    pub(in super::super) line: &'a [u8],
+    pub(in super::super) at: usize,
 }
 
 impl<'a> Iterator for Splitter<'a> {
