@@ -124,28 +124,31 @@ async fn ask_memcached(
 }
 
 async fn view(target: Target) -> Result<View, String> {
-    let limit = target.timeout;
-    let asked = async {
-        let mut connection = connect(&target.addr)
-            .await
-            .map_err(|error| error.to_string())?;
-        let allowed = authenticate(&mut connection, target.credentials.as_ref()).await;
-        if let Err(refusal) = allowed.map_err(|error| error.to_string())? {
-            return Err(refusal.complaint().into());
+    within(target.timeout, async {
+        let mut connection = connect(&target.addr).await?;
+        if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
+            return Ok(Err(refusal.complaint().into()));
         }
-        let sent = connection.get_mut().write_all(b"CLUSTER NODES\r\n").await;
-        sent.map_err(|error| error.to_string())?;
-        match read_reply(&mut connection).await {
-            Ok(Reply::Text(text)) => {
-                read_nodes(&text, &target.addr).map_err(|error| error.to_string())
-            }
-            Ok(Reply::Error(error)) => Err(shortened(&error)),
-            Err(error) => Err(error.to_string()),
-        }
-    };
-    timeout(limit, asked)
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
+        let sent = connection.get_mut().write_all(b"CLUSTER NODES\r\n");
+        sent.await?;
+        Ok(match read_reply(&mut connection).await? {
+            Reply::Text(text) => read_nodes(&text, &target.addr).map_err(|error| error.to_string()),
+            Reply::Error(error) => Err(shortened(&error)),
+        })
+    })
+    .await
+}
+
+/// Waits for an answer no longer than `limit`; what went wrong is put into words.
+pub(super) async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<Result<T, String>, ReplyError>>,
+) -> Result<T, String> {
+    match timeout(limit, asked).await {
+        Err(_) => Err(format!("no answer within {limit:?}")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(said)) => said,
+    }
 }
 
 pub(super) async fn connect(addr: &EndpointAddr) -> io::Result<Connection> {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use prism_proto::model::CacheType;
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::io::AsyncWriteExt;
 
 use super::{
     Figures, Target,
-    check::{authenticate, connect, field, shortened},
+    check::{authenticate, connect, field, shortened, within},
     memcached,
     reply::{Reply, ReplyError, read_reply},
 };
@@ -17,18 +17,13 @@ type Said = Result<Figures, String>;
 
 /// Asks an endpoint for its figures.
 pub(super) async fn figures(target: Target) -> Said {
-    let limit = target.timeout;
-    let asked = async {
+    within(target.timeout, async {
         match target.cache_type {
             CacheType::Memcache => ask_memcached(&target).await,
             CacheType::Redis | CacheType::RedisCluster => ask_redis(&target).await,
         }
-    };
-    match timeout(limit, asked).await {
-        Err(_) => Err(format!("no answer within {limit:?}")),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(said)) => said,
-    }
+    })
+    .await
 }
 
 async fn ask_memcached(target: &Target) -> Result<Said, ReplyError> {

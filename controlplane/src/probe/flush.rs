@@ -1,11 +1,11 @@
 //! Emptying an endpoint: `flush_all` of Memcached, FLUSHALL of Redis.
 
 use prism_proto::model::CacheType;
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::io::AsyncWriteExt;
 
 use super::{
     Target,
-    check::{authenticate, connect, shortened},
+    check::{authenticate, connect, shortened, within},
     memcached,
     reply::{Reply, ReplyError, read_reply},
 };
@@ -15,18 +15,13 @@ type Said = Result<(), String>;
 
 /// Empties an endpoint and waits for its word that this was done.
 pub(super) async fn flush(target: Target) -> Said {
-    let limit = target.timeout;
-    let asked = async {
+    within(target.timeout, async {
         match target.cache_type {
             CacheType::Memcache => flush_memcached(&target).await,
             CacheType::Redis | CacheType::RedisCluster => flush_redis(&target).await,
         }
-    };
-    match timeout(limit, asked).await {
-        Err(_) => Err(format!("no answer within {limit:?}")),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(said)) => said,
-    }
+    })
+    .await
 }
 
 async fn flush_memcached(target: &Target) -> Result<Said, ReplyError> {
