@@ -89,19 +89,15 @@ impl CommandSet {
 
     /// Takes away the commands without which nobody could come in and out.
     pub(super) fn keep_open(&mut self) {
-        match self.table {
-            Table::Memcache => {
-                let numbered = memcache::command::all().iter().enumerate();
-                let open = numbered.filter(|(_, command)| command.is_open());
-                open.for_each(|(row, _)| self.set(row, false));
-            }
-            Table::Redis => {
-                let open = rows()
-                    .enumerate()
-                    .filter(|(_, command)| command.has_flag("no_auth"));
-                open.for_each(|(row, _)| self.set(row, false));
-            }
-        }
+        let open: Vec<bool> = match self.table {
+            Table::Memcache => memcache::command::all()
+                .iter()
+                .map(memcache::command::Command::is_open)
+                .collect(),
+            Table::Redis => rows().map(|command| command.has_flag("no_auth")).collect(),
+        };
+        let open = open.iter().enumerate().filter(|(_, is_open)| **is_open);
+        open.for_each(|(row, _)| self.set(row, false));
     }
 
     fn set(&mut self, row: usize, is_in: bool) {
