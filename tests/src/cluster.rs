@@ -190,6 +190,20 @@ impl Cluster {
                     && info.contains("cluster_slots_assigned:16384")
             });
         }
+        wait::until("the bus carries messages", FORMING, || {
+            self.nodes.iter().all(|node| self.is_linked(node))
+        });
+    }
+
+    /// Whether a node has its connections to and from every other.
+    ///
+    /// Two nodes that greet each other at once close a connection twice made, and lose the messages between them
+    /// until it is made again.
+    fn is_linked(&self, node: &Redis) -> bool {
+        // Answered once it has seen what was closed before.
+        node.ask("PING");
+        let links = node.ask("CLUSTER LINKS");
+        links.matches("direction").count() == 2 * (self.nodes.len() - 1)
     }
 
     fn attach_replicas(&self) {
