@@ -186,13 +186,10 @@ impl<'a> Batch<'a> {
 
     /// Sends the request that `write` makes to the endpoint that has `key`.
     pub fn forward_as(&mut self, key: &[u8], call: Call, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut build = self.cluster.context.build.borrow_mut();
-        build.clear();
-        write(&mut build);
-        self.forward(key, Piece::Borrowed(&build), call);
-        if build.capacity() > MAX_BUILD {
-            *build = Vec::new();
-        }
+        self.cluster.context.with_build(|build| {
+            write(build);
+            self.forward(key, Piece::Borrowed(build), call);
+        });
     }
 
     /// Sends a request to the endpoint that owns `slot`.
@@ -271,19 +268,13 @@ impl<'a> Batch<'a> {
                 part,
                 ..self.ticket
             };
-            let mut build = self.cluster.context.build.borrow_mut();
-            build.clear();
-            if let Some(merge) = self
-                .table
-                .get(ticket)
-                .and_then(|replies| replies.merge(sequence))
-            {
-                (request.append)(&mut build, merge.indexes(part));
-            }
-            self.send(portion.node, ticket, Piece::Borrowed(&build), call);
-            if build.capacity() > MAX_BUILD {
-                *build = Vec::new();
-            }
+            self.cluster.context.with_build(|build| {
+                let replies = self.table.get(ticket);
+                if let Some(merge) = replies.and_then(|replies| replies.merge(sequence)) {
+                    (request.append)(build, merge.indexes(part));
+                }
+                self.send(portion.node, ticket, Piece::Borrowed(build), call);
+            });
         }
     }
 
@@ -411,9 +402,6 @@ impl<'a> Batch<'a> {
         self.cluster.words(error)
     }
 }
-
-/// Largest buffer kept for building parts, in bytes.
-const MAX_BUILD: usize = 1024 * 1024;
 
 /// Returns what a client is told when an endpoint's connection did not take its request.
 pub(super) fn refused(refusal: Refusal, endpoint: String) -> CallError {

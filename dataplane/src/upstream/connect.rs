@@ -72,16 +72,22 @@ impl Dial {
         }
     }
 
-    /// The same for connections that speak the binary protocol of Memcached.
-    pub(super) fn to_binary(&self) -> Self {
-        let kind = Kind {
-            is_binary: true,
-            ..self.kind
-        };
-        Self {
-            kind,
-            ..self.clone()
+    /// Opens a connection to `addr`, to a Memcached endpoint that speaks no text one of the binary protocol; says whether
+    /// it is one.
+    ///
+    /// # Errors
+    /// As [`Dial::open`]. Cancel safe.
+    pub(super) async fn open_either(
+        &self,
+        addr: EndpointAddr,
+    ) -> Result<(Stream, bool), ConnectError> {
+        match self.open(addr.clone()).await {
+            Err(ConnectError::Protocol(_)) => {}
+            other => return Ok((other?, self.kind.is_binary)),
         }
+        let mut dial = self.clone();
+        dial.kind.is_binary = true;
+        Ok((dial.open(addr).await?, true))
     }
 
     async fn attempt(&self, addr: EndpointAddr) -> Result<Stream, ConnectError> {

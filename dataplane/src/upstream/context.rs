@@ -51,13 +51,15 @@ pub struct WorkerContext {
     pub clock: Clock,
     /// What one read fills; borrowed for the time of one poll.
     pub scratch: RefCell<Box<[u8]>>,
-    /// Where parts of split requests are built; borrowed for the time of one request.
-    pub build: RefCell<Vec<u8>>,
+    build: RefCell<Vec<u8>>,
     /// Where counters are registered.
     pub registry: Arc<Registry>,
     random: Cell<u64>,
     clients: Cell<u64>,
 }
+
+/// Largest buffer kept for building requests, in bytes.
+const MAX_BUILD: usize = 1024 * 1024;
 
 /// Bits of a client's number that name the worker.
 const WORKER_BITS: u32 = 10;
@@ -79,6 +81,17 @@ impl WorkerContext {
             registry,
             random: Cell::new(u64::from_le_bytes(seed) | 1),
             clients: Cell::new(0),
+        }
+    }
+
+    /// Lends an empty buffer to build one request in; nothing else may be built meanwhile.
+    #[inline]
+    pub fn with_build(&self, then: impl FnOnce(&mut Vec<u8>)) {
+        let mut build = self.build.borrow_mut();
+        build.clear();
+        then(&mut build);
+        if build.capacity() > MAX_BUILD {
+            *build = Vec::new();
         }
     }
 

@@ -60,12 +60,11 @@ pub async fn flush(
 
 /// Asks over text, and an endpoint that does not speak it over the binary protocol.
 async fn flush_memcached(dial: &Dial, addr: EndpointAddr) -> Result<String, ConnectError> {
-    match dial.open(addr.clone()).await {
-        Err(ConnectError::Protocol(_)) => {
-            let stream = dial.to_binary().open(addr).await?;
-            Talk::new(stream).flush_binary().await
-        }
-        other => Talk::new(other?).flush_text().await,
+    let (stream, is_binary) = dial.open_either(addr).await?;
+    let mut talk = Talk::new(stream);
+    match is_binary {
+        true => talk.flush_binary().await,
+        false => talk.flush_text().await,
     }
 }
 

@@ -41,15 +41,7 @@ impl Lease {
     /// # Errors
     /// [`Loss`]; the connection is of no use then.
     pub async fn send(&mut self, request: &[u8]) -> Result<(), Loss> {
-        let mut rest = request;
-        while !rest.is_empty() {
-            let count = poll_fn(|cx| self.stream.poll_write(cx, rest)).await?;
-            if count == 0 {
-                return Err(Loss::Closed);
-            }
-            rest = rest.get(count..).unwrap_or_default();
-        }
-        Ok(())
+        Ok(self.stream.write_all(request).await?)
     }
 
     /// Returns the next reply, or push, as the endpoint wrote it. Cancel safe.

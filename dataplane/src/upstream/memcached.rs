@@ -62,7 +62,7 @@ impl Talk {
     /// Makes sure that the endpoint serves text on this connection.
     pub(super) async fn greet_text(&mut self, login: Option<&Login>) -> Result<(), ConnectError> {
         let Some(Login { user, password }) = login else {
-            self.send(QUESTION).await?;
+            self.stream.write_all(QUESTION).await?;
             for _ in QUESTION.split_inclusive(|byte| *byte == b'\n') {
                 match self.line().await?.as_deref() {
                     None => return Err(ConnectError::Protocol(BINARY_ONLY)),
@@ -83,7 +83,7 @@ impl Talk {
         // With `-Y` neither flags nor time are looked at; anyone else refuses to store this for others to read.
         let len = user.len() + 1 + password.len();
         let words = format!("set prism_login none none {len}\r\n{user} {password}\r\n");
-        self.send(words.as_bytes()).await?;
+        self.stream.write_all(words.as_bytes()).await?;
         match self.line().await?.as_deref() {
             None => Err(ConnectError::Protocol(BINARY_ONLY)),
             Some("STORED") => Ok(()),
@@ -115,7 +115,7 @@ impl Talk {
 
     /// Empties the endpoint; returns its whole answer in the words of text.
     pub(super) async fn flush_text(&mut self) -> Result<String, ConnectError> {
-        self.send(b"flush_all\r\n").await?;
+        self.stream.write_all(b"flush_all\r\n").await?;
         let line = self.line().await?;
         line.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof).into())
     }
@@ -135,7 +135,7 @@ impl Talk {
         key: &[u8],
         value: &[u8],
     ) -> Result<(u16, String), ConnectError> {
-        self.send(&packet(opcode, key, value)).await?;
+        self.stream.write_all(&packet(opcode, key, value)).await?;
         let answer = self.take(|read| match read.first()? {
             &REPLY => {
                 let header = Header::read(read)?;
@@ -152,18 +152,6 @@ impl Talk {
         };
         let words = answer.get(HEADER..).unwrap_or_default();
         Ok((header.status, String::from_utf8_lossy(words).into_owned()))
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let count = poll_fn(|cx| self.stream.poll_write(cx, rest)).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            rest = rest.get(count..).unwrap_or_default();
-        }
-        Ok(())
     }
 
     /// Returns the next line without its end; nothing when the endpoint closes.

@@ -1,14 +1,11 @@
 //! One question to one endpoint: does it answer?
 
-use std::{io, time::Duration};
+use std::{future::poll_fn, io, time::Duration};
 
 use prism_proto::model::EndpointAddr;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::time::timeout;
 
-use super::{ConnectError, Dial, Lease, Stream, Wire};
+use super::{ConnectError, Dial, Lease, Wire};
 use crate::protocol::message::Limits;
 
 /// Longest reply read here, in bytes.
@@ -27,21 +24,17 @@ pub async fn probe(
     limit: Duration,
 ) -> Result<(), ConnectError> {
     let attempt = async {
-        let mut opened = dial.open(addr.clone()).await;
-        if matches!(opened, Err(ConnectError::Protocol(_))) {
-            opened = dial.to_binary().open(addr).await;
-        }
-        let mut stream = match opened {
+        let mut stream = match dial.open_either(addr).await {
             Err(ConnectError::Credentials(_) | ConnectError::NoCredentials) => return Ok(()),
-            other => other?,
+            other => other?.0,
         };
         if wire != Wire::Redis {
             // The endpoint has answered when the connection is open.
             return Ok(());
         }
-        write(&mut stream, b"*1\r\n$4\r\nPING\r\n").await?;
+        stream.write_all(b"*1\r\n$4\r\nPING\r\n").await?;
         let mut byte = [0];
-        match read(&mut stream, &mut byte).await? {
+        match poll_fn(|cx| stream.poll_read(cx, &mut byte)).await? {
             0 => Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into())),
             _ => Ok(()),
         }
@@ -72,18 +65,4 @@ pub async fn ask(
     timeout(limit, attempt)
         .await
         .unwrap_or(Err(ConnectError::Timeout(limit)))
-}
-
-async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
-    match stream {
-        Stream::Tcp(stream) => stream.write_all(bytes).await,
-        Stream::Unix(stream) => stream.write_all(bytes).await,
-    }
-}
-
-async fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<usize> {
-    match stream {
-        Stream::Tcp(stream) => stream.read(buffer).await,
-        Stream::Unix(stream) => stream.read(buffer).await,
-    }
 }

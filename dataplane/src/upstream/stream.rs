@@ -1,6 +1,7 @@
 //! A byte stream over TCP or a unix socket, towards endpoints and clients alike.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -49,6 +50,22 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
+    }
+
+    /// Writes all of `bytes`. Not cancel safe.
+    ///
+    /// # Errors
+    /// As the operating system gives them.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = poll_fn(|cx| self.poll_write(cx, rest)).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Writes some of `slices`, in order.

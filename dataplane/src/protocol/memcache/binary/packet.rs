@@ -58,9 +58,7 @@ impl Header {
             cas: u64::from_be_bytes(*cas),
         })
     }
-}
 
-impl Header {
     /// Returns the packet that answers the request, with a value or words.
     pub fn answer<'a>(&self, status: Status, value: &'a [u8]) -> Packet<'a> {
         Packet {
