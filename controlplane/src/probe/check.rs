@@ -125,18 +125,30 @@ async fn ask_memcached(
 
 async fn view(target: Target) -> Result<View, String> {
     within(target.timeout, async {
-        let mut connection = connect(&target.addr).await?;
-        if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
-            return Ok(Err(refusal.complaint().into()));
-        }
-        let sent = connection.get_mut().write_all(b"CLUSTER NODES\r\n");
-        sent.await?;
-        Ok(match read_reply(&mut connection).await? {
-            Reply::Text(text) => read_nodes(&text, &target.addr).map_err(|error| error.to_string()),
-            Reply::Error(error) => Err(shortened(&error)),
-        })
+        let said = ask(&target, b"CLUSTER NODES\r\n").await?;
+        Ok(
+            said.and_then(|text| {
+                read_nodes(&text, &target.addr).map_err(|error| error.to_string())
+            }),
+        )
     })
     .await
+}
+
+/// Asks an endpoint of Redis one question, on a connection of its own; the inner error is what it refuses it with.
+pub(super) async fn ask(
+    target: &Target,
+    question: &[u8],
+) -> Result<Result<String, String>, ReplyError> {
+    let mut connection = connect(&target.addr).await?;
+    if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
+        return Ok(Err(refusal.complaint().into()));
+    }
+    connection.get_mut().write_all(question).await?;
+    Ok(match read_reply(&mut connection).await? {
+        Reply::Text(text) => Ok(text),
+        Reply::Error(error) => Err(shortened(&error)),
+    })
 }
 
 /// Waits for an answer no longer than `limit`; what went wrong is put into words.
@@ -162,7 +174,7 @@ pub(super) async fn connect(addr: &EndpointAddr) -> io::Result<Connection> {
 }
 
 /// Presents the credentials; the inner error is what a refusal means.
-pub(super) async fn authenticate(
+async fn authenticate(
     connection: &mut Connection,
     credentials: Option<&Credentials>,
 ) -> Result<Result<(), Outcome>, ReplyError> {

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use prism_proto::model::CacheType;
-use tokio::io::AsyncWriteExt;
 
 use super::{
     Figures, Target,
-    check::{authenticate, connect, field, shortened, within},
+    check::{ask, field, within},
     memcached,
-    reply::{Reply, ReplyError, read_reply},
+    reply::ReplyError,
 };
 
 /// What an endpoint said, or why it said nothing of use.
@@ -56,15 +55,8 @@ fn read_stat(figures: &mut Figures, name: &str, value: &str) {
 }
 
 async fn ask_redis(target: &Target) -> Result<Said, ReplyError> {
-    let mut connection = connect(&target.addr).await?;
-    if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
-        return Ok(Err(refusal.complaint().into()));
-    }
-    connection.get_mut().write_all(b"INFO\r\n").await?;
-    Ok(match read_reply(&mut connection).await? {
-        Reply::Text(info) => Ok(read_info(&info)),
-        Reply::Error(error) => Err(shortened(&error)),
-    })
+    let said = ask(target, b"INFO\r\n").await?;
+    Ok(said.map(|info| read_info(&info)))
 }
 
 fn read_info(info: &str) -> Figures {
@@ -97,7 +89,10 @@ fn keys_of_database(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use prism_proto::model::EndpointAddr;
-    use tokio::{io::AsyncReadExt, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 

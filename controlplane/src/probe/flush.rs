@@ -1,13 +1,12 @@
 //! Emptying an endpoint: `flush_all` of Memcached, FLUSHALL of Redis.
 
 use prism_proto::model::CacheType;
-use tokio::io::AsyncWriteExt;
 
 use super::{
     Target,
-    check::{authenticate, connect, shortened, within},
+    check::{ask, shortened, within},
     memcached,
-    reply::{Reply, ReplyError, read_reply},
+    reply::ReplyError,
 };
 
 /// What an endpoint said.
@@ -33,14 +32,9 @@ async fn flush_memcached(target: &Target) -> Result<Said, ReplyError> {
 
 /// All databases go at once; their memory is freed afterwards, which does not hold up the answer.
 async fn flush_redis(target: &Target) -> Result<Said, ReplyError> {
-    let mut connection = connect(&target.addr).await?;
-    if let Err(refusal) = authenticate(&mut connection, target.credentials.as_ref()).await? {
-        return Ok(Err(refusal.complaint().into()));
-    }
-    let sent = connection.get_mut().write_all(b"FLUSHALL ASYNC\r\n");
-    sent.await?;
-    Ok(match read_reply(&mut connection).await? {
-        Reply::Text(text) if text == "OK" => Ok(()),
-        Reply::Text(text) | Reply::Error(text) => Err(shortened(&text)),
-    })
+    let said = ask(target, b"FLUSHALL ASYNC\r\n").await?;
+    Ok(said.and_then(|text| match text.as_str() {
+        "OK" => Ok(()),
+        _ => Err(shortened(&text)),
+    }))
 }
