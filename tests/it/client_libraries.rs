@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use prism_tests::{cluster::Cluster, redis::Redis, wait};
+use prism_tests::{cluster::Cluster, ports, redis::Redis, wait};
 use redis::{Commands, ConnectionLike};
 
 use crate::{pool::Pool, redis_cluster::Front};
@@ -68,23 +68,24 @@ pub(crate) fn installed(path: &str) -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from(path))
 }
 
+/// What runs a script of `tests/clients`.
+pub(crate) fn command(program: &Path, script: &str, arguments: [&str; 2]) -> Command {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let mut command = Command::new(program);
+    command
+        .arg(folder.join(script))
+        .args(arguments)
+        .env("NODE_PATH", installed("clients/node_modules"));
+    command
+}
+
 /// Runs a script of `tests/clients` in each dialect.
 #[track_caller]
 fn run(program: &Path, script: &str, place: &impl Place) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    let port = place
-        .listen()
-        .rsplit(':')
-        .next()
-        .expect("a port")
-        .to_owned();
+    let port = ports::port_of(place.listen());
     for dialect in DIALECTS {
         place.empty();
-        let output = Command::new(program)
-            .arg(folder.join(script))
-            .args([&port, dialect])
-            .env("NODE_PATH", installed("clients/node_modules"))
-            .output();
+        let output = command(program, script, [port, dialect]).output();
         let output = output.expect("the program runs: run tests/run once");
         let told = [output.stdout, output.stderr].concat();
         let told = String::from_utf8_lossy(&told);

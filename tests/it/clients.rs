@@ -76,14 +76,9 @@ fn redis_py_works() {
             format!("password = {password:?}")
         };
         let pool = Pool::start_with(Redis::start_many(2), &more);
-        let port = pool
-            .listen
-            .rsplit(':')
-            .next()
-            .expect("an address has a port")
-            .to_owned();
+        let port = ports::port_of(&pool.listen);
         let output = python()
-            .args(["-c", REDIS_PY, &port, password])
+            .args(["-c", REDIS_PY, port, password])
             .output()
             .expect("python runs");
         assert_success(&output);
@@ -93,14 +88,9 @@ fn redis_py_works() {
 #[test]
 fn redis_py_works_on_a_redis_cluster() {
     let front = Front::start(Cluster::start(3), "");
-    let port = front
-        .listen
-        .rsplit(':')
-        .next()
-        .expect("an address has a port")
-        .to_owned();
+    let port = ports::port_of(&front.listen);
     let output = python()
-        .args(["-c", REDIS_PY, &port, ""])
+        .args(["-c", REDIS_PY, port, ""])
         .output()
         .expect("python runs");
     assert_success(&output);
@@ -137,11 +127,7 @@ fn redis_rs_works() -> redis::RedisResult<()> {
 #[test]
 fn redis_cli_works() {
     let pool = Pool::start_with(Redis::start_many(2), "password = \"sesame\"");
-    let port = pool
-        .listen
-        .rsplit(':')
-        .next()
-        .expect("an address has a port");
+    let port = ports::port_of(&pool.listen);
     let run = |arguments: &[&str]| {
         let output = Command::new("redis-cli")
             .args(["-p", port, "-a", "sesame", "--no-auth-warning"])

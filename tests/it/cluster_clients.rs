@@ -66,12 +66,8 @@ impl Front {
     }
 
     fn port(&self) -> &str {
-        port_of(&self.listen[0])
+        ports::port_of(&self.listen[0])
     }
-}
-
-fn port_of(addr: &str) -> &str {
-    addr.rsplit(':').next().expect("an address has a port")
 }
 
 /// The addresses of the nodes that have slots, as `CLUSTER SLOTS` and `CLUSTER NODES` at `addr` agree on them.
@@ -203,11 +199,11 @@ fn redis_cli_follows_no_redirect() {
 #[test]
 fn every_slot_is_served_by_each_data_plane_and_no_reply_names_an_endpoint() {
     let front = Front::start();
-    let ports: Vec<_> = front.cluster.seeds();
-    let ports: Vec<_> = ports.iter().map(|addr| port_of(addr).to_owned()).collect();
+    let seeds = front.cluster.seeds();
+    let ports: Vec<_> = seeds.iter().map(|addr| ports::port_of(addr)).collect();
     let is_clean = |reply: &str| {
         let mut numbers = reply.split(|letter: char| !letter.is_ascii_digit());
-        !numbers.any(|number| ports.iter().any(|port| port == number))
+        !numbers.any(|number| ports.contains(&number))
     };
     // A slot that moves makes redirects, which clients must not see.
     let slot = Cluster::slot("a");
@@ -378,7 +374,10 @@ fn data_plane_of_a_file_names_itself_as_it_is_advertised() {
     };
     let named = [&alone[..], &["--advertise", "localhost"]].concat();
     let _data_plane = DataPlane::start(&named);
-    assert_eq!(nodes(&listen), [format!("localhost:{}", port_of(&listen))]);
+    assert_eq!(
+        nodes(&listen),
+        [format!("localhost:{}", ports::port_of(&listen))]
+    );
     assert_eq!(
         Raw::connect(&listen).ask("CLUSTER MYID"),
         id,

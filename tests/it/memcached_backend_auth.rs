@@ -15,6 +15,11 @@ const WORDS: [(&str, &str); 2] = [("proxy", "inner-word"), ("default", "other-wo
 
 const LOGIN: &str = "backend_auth = { username = \"proxy\", password = \"inner-word\" }\n";
 
+fn define(endpoint: &Memcached, listen: &str, more: &str) -> String {
+    let servers = [format!("{}:1 cache-1", endpoint.addr())];
+    definitions::cluster("pool", "memcache", listen, &servers, more)
+}
+
 struct Pool {
     endpoint: Memcached,
     data_plane: DataPlane,
@@ -24,18 +29,15 @@ struct Pool {
 impl Pool {
     fn start(endpoint: Memcached, more: &str) -> Self {
         let listen = ports::free_addr();
-        let servers = [format!("{}:1 cache-1", endpoint.addr())];
-        let text = definitions::cluster("pool", "memcache", &listen, &servers, more);
         Self {
+            data_plane: DataPlane::bootstrap(&define(&endpoint, &listen, more)),
             endpoint,
-            data_plane: DataPlane::bootstrap(&text),
             listen,
         }
     }
 
     fn change(&self, more: &str) {
-        let servers = [format!("{}:1 cache-1", self.endpoint.addr())];
-        let text = definitions::cluster("pool", "memcache", &self.listen, &servers, more);
+        let text = define(&self.endpoint, &self.listen, more);
         self.data_plane.rewrite(&text);
     }
 

@@ -58,7 +58,7 @@ fn pool_that_joins_no_gets_answers_as_one_memcached() {
     compare(3, "join_gets = false");
 }
 
-/// Runs for a second with a memcached in the proxy's place.
+/// Runs for three seconds with a memcached in the proxy's place.
 fn compare_servers(options: &[&str]) -> Tally {
     let other = Memcached::start_with(&[&OPTIONS, options].concat());
     run(Plan {

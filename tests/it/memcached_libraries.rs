@@ -1,14 +1,14 @@
 //! The libraries most applications speak to Memcached with: what passes at one memcached passes through a pool.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Command,
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use prism_tests::{memcached::Memcached, ports};
+
+use crate::{
+    client_libraries::{self, installed},
+    differential::say,
+    memcached::Pool,
 };
-
-use prism_tests::memcached::Memcached;
-
-use crate::{client_libraries::installed, differential::say, memcached::Pool};
 
 /// Checks by name, and how each went.
 type Checks = BTreeMap<String, String>;
@@ -16,9 +16,7 @@ type Checks = BTreeMap<String, String>;
 /// Runs a program and reads a check a line: its name, and how it went in brackets.
 #[track_caller]
 fn checks(mut command: Command) -> Checks {
-    let output = command
-        .env("NODE_PATH", installed("clients/node_modules"))
-        .output();
+    let output = command.output();
     let output = output.expect("the program runs: run tests/run once");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let found: Checks = told
@@ -39,9 +37,8 @@ fn checks(mut command: Command) -> Checks {
 #[track_caller]
 fn compare(count: usize, command: impl Fn(&str) -> Command) {
     let (server, pool) = (Memcached::start(), Pool::start(3));
-    let port = |addr: &str| addr.rsplit(':').next().expect("a port").to_owned();
-    let truth = checks(command(&port(&server.addr())));
-    let found = checks(command(&port(&pool.listen)));
+    let truth = checks(command(ports::port_of(&server.addr())));
+    let found = checks(command(ports::port_of(&pool.listen)));
     let passed = |checks: &Checks| checks.values().filter(|how| *how == "pass").count();
     say(&format!(
         "{} checks: {} pass at memcached, {} through the proxy",
@@ -53,22 +50,13 @@ fn compare(count: usize, command: impl Fn(&str) -> Command) {
     assert_eq!(found, truth, "the proxy (left) and memcached differ");
 }
 
-fn script(program: PathBuf, name: &str, library: &'static str) -> impl Fn(&str) -> Command {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    let path = folder.join(name);
-    move |port| {
-        let mut command = Command::new(&program);
-        command.arg(&path).args([port, library]);
-        command
-    }
-}
-
 fn python(library: &'static str) -> impl Fn(&str) -> Command {
-    script(installed("venv/bin/python"), "memcached.py", library)
+    let program = installed("venv/bin/python");
+    move |port| client_libraries::command(&program, "memcached.py", [port, library])
 }
 
 fn node(library: &'static str) -> impl Fn(&str) -> Command {
-    script(PathBuf::from("node"), "memcached.js", library)
+    move |port| client_libraries::command(Path::new("node"), "memcached.js", [port, library])
 }
 
 /// libmemcached's own checks of a server.

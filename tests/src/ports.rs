@@ -33,6 +33,15 @@ pub fn free_port() -> u16 {
         .expect("a port is free")
 }
 
+/// The port of an address.
+///
+/// # Panics
+/// When it has none.
+pub fn port_of(addr: &str) -> &str {
+    let (_, port) = addr.rsplit_once(':').expect("an address has a port");
+    port
+}
+
 /// A free loopback address, as text.
 pub fn free_addr() -> String {
     format!("127.0.0.1:{}", free_port())

@@ -1,5 +1,11 @@
 //! Bytes as they are told.
 
+/// The first of some bytes, which tell differences of one cause from others.
+pub(super) fn start(bytes: &[u8]) -> String {
+    const FIRST: usize = 24;
+    text(&bytes[..bytes.len().min(FIRST)])
+}
+
 /// Bytes escaped, and cut where they are long.
 pub(super) fn text(bytes: &[u8]) -> String {
     const MOST: usize = 300;

@@ -16,11 +16,9 @@ const MOST_LINES: usize = 40;
 /// Tells how `rounds` end in a difference: by single requests if that shows it, else by rounds.
 pub(super) fn told(world: &World<'_>, rounds: &[Round], unlike: Unlike) -> String {
     let singles: Vec<Round> = rounds.iter().flatten().flat_map(singles).collect();
-    let candidates = [until_unlike(world, &singles), Some(rounds.to_vec())];
-    let found = candidates
-        .into_iter()
-        .flatten()
-        .find_map(|candidate| shrink(vec![candidate], |rounds| replay(world, rounds)));
+    let candidates = until_unlike(world, &singles).into_iter();
+    let candidates = candidates.chain([rounds.to_vec()]).collect();
+    let found = shrink(candidates, |rounds| replay(world, rounds));
     let (mark, (rounds, unlike)) = match found {
         Some(found) => ("", found),
         None => {

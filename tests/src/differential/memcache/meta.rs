@@ -156,11 +156,7 @@ impl Drawer<'_> {
 
     /// A request whose answer would name a key with a line end, which the proxy refuses.
     fn untold(&mut self, name: &str, key: &[u8], flags: &[Vec<u8>]) -> Request {
-        let flags: Vec<u8> = flags
-            .iter()
-            .flat_map(|flag| [b" ", &flag[..]].concat())
-            .collect();
-        let line = [name.as_bytes(), b" ", key, &flags, b"\r\n"].concat();
+        let line = [name.as_bytes(), b" ", key, &in_line(flags), b"\r\n"].concat();
         Request {
             pieces: vec![Piece::Apart([line, b"refused-by-design\r\n".to_vec()])],
             ..Request::new(name, "")
@@ -220,13 +216,15 @@ impl Drawer<'_> {
     }
 }
 
-/// Flags as they stand in a line, and its end.
+/// Flags as they stand in a line.
+fn in_line(flags: &[Vec<u8>]) -> Vec<u8> {
+    let flags = flags.iter().map(|flag| [b" ", &flag[..]].concat());
+    flags.collect::<Vec<_>>().concat()
+}
+
+/// Flags and a CAS number as they stand in a line, and its end.
 fn written(flags: &[Vec<u8>], token: Option<Piece>) -> Vec<Piece> {
-    let flags: Vec<u8> = flags
-        .iter()
-        .flat_map(|flag| [b" ", &flag[..]].concat())
-        .collect();
-    let mut pieces = vec![Piece::Same(flags)];
+    let mut pieces = vec![Piece::Same(in_line(flags))];
     if let Some(token) = token {
         pieces.extend([Piece::Same(b" C".to_vec()), token]);
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    super::{Pace, differences::End, text::text},
+    super::{Pace, differences::End, text::start},
     answer::Dialect,
     draw::{self, Drawer, Key},
     history::told,
@@ -103,13 +103,8 @@ impl<'a> World<'a> {
                 true => (key.bytes.clone(), ""),
                 false => (key.encoded(), " b"),
             };
-            [name, " "]
-                .concat()
-                .into_bytes()
-                .into_iter()
-                .chain(word)
-                .chain(format!("{more}{flags}\r\n").into_bytes())
-                .collect::<Vec<_>>()
+            let end = format!("{more}{flags}\r\n");
+            [name.as_bytes(), b" ", &word, end.as_bytes()].concat()
         });
         lines.map(|line| Request::new("(audit)", line)).collect()
     }
@@ -220,7 +215,6 @@ fn round(world: &World<'_>, dice: &mut Dice, opaque: &mut u32) -> Vec<Batch> {
 }
 
 fn end<'a>(world: &World<'a>, rounds: &[Vec<Batch>], unlike: Unlike) -> End<'a> {
-    let start = |bytes: &[u8]| text(&bytes[..bytes.len().min(24)]);
     let dialect = world.dialects[unlike.client];
     let signature = match dialect {
         Dialect::Binary => format!("{:?} {:?}", unlike.proxy.get(..8), unlike.truth.get(..8)),

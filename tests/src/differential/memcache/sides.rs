@@ -104,17 +104,11 @@ impl Sides {
             ended.collect::<Vec<_>>()
         });
         let mut used = Used::default();
-        for pair in answers.chunks(2) {
-            let client = pair[0].0;
+        let mut answers = answers.into_iter();
+        while let (Some((client, proxy)), Some((_, truth))) = (answers.next(), answers.next()) {
             let batch = round.iter().find(|batch| batch.client == client);
             let requests = batch.map_or(&[][..], |batch| &batch.requests);
-            self.compare(
-                client,
-                requests,
-                pair[0].1.clone(),
-                pair[1].1.clone(),
-                &mut used,
-            )?;
+            self.compare(client, requests, proxy, truth, &mut used)?;
         }
         Ok(used)
     }

@@ -3,7 +3,11 @@
 use std::{io, time::Instant};
 
 use super::{
-    super::{Pace, differences::End, text::text},
+    super::{
+        Pace,
+        differences::End,
+        text::{start, text},
+    },
     draw::{self, Drawer},
     form::{Form, Forms},
     history::shown,
@@ -299,7 +303,6 @@ fn gone(error: &io::Error, steps: &[Step]) -> End<'static> {
 
 /// What is alike in differences that have one cause.
 fn signature(name: &str, unlike: &Unlike) -> String {
-    let start = |reply: &[u8]| text(&reply[..reply.len().min(24)]);
     format!("{name} {} {}", start(&unlike.proxy), start(&unlike.truth))
 }
 
